@@ -1,0 +1,127 @@
+/*
+ * BERT encoders (Devlin et al. 2019): post-norm blocks, absolute positions, segment embeddings.
+ *
+ * Known to go wrong: eps is 1e-12, not 1e-5; segments are added before positions, and both before the norm; the masked-LM
+ * decoder shares the word embedding even when the file stores it twice; old checkpoints call norms gamma/beta; its bias
+ * has two names.
+ */
+#include "model/build.h"
+
+static const config_key keys[] = {
+    /*         key in config.json          field      default     range            */
+    SIZE_KEY("hidden_size", hidden, 768, 1, 65536),
+    SIZE_KEY("num_hidden_layers", layers, 12, 1, 1024),
+    SIZE_KEY("num_attention_heads", heads, 12, 1, 1024),
+    SIZE_KEY("intermediate_size", inner, 3072, 1, 1048576),
+    SIZE_KEY("max_position_embeddings", positions, 512, 1, 16777216),
+    SIZE_KEY("type_vocab_size", types, 2, 1, 64),
+    SIZE_KEY("vocab_size", vocab, 30522, 1, 2097152),
+    ACTIVATION_KEY("hidden_act", ACT_GELU_ERF),
+    REAL_KEY("layer_norm_eps", eps, 1e-12, 0, 0.1),
+    ID_KEY("pad_token_id", pad_id, 0),
+    ONLY("position_embedding_type", "absolute"),
+    END_KEYS,
+};
+
+/* clang-format off */
+static const weight_row_def weights[] = {
+    /*     our name              name in the checkpoint                     shape  */
+    STORED("word",              "embeddings.word_embeddings.weight",        "V C"),
+    STORED("position",          "embeddings.position_embeddings.weight",    "P C"),
+    STORED("segment",           "embeddings.token_type_embeddings.weight",  "S C"),
+    NORM("norm",                "embeddings.LayerNorm"),
+    LINEAR("@.query",           "encoder.layer.@.attention.self.query",     "C", "C"),
+    LINEAR("@.key",             "encoder.layer.@.attention.self.key",       "C", "C"),
+    LINEAR("@.value",           "encoder.layer.@.attention.self.value",     "C", "C"),
+    LINEAR("@.mix",             "encoder.layer.@.attention.output.dense",   "C", "C"),
+    NORM("@.attention_norm",    "encoder.layer.@.attention.output.LayerNorm"),
+    LINEAR("@.up",              "encoder.layer.@.intermediate.dense",       "F", "C"),
+    LINEAR("@.down",            "encoder.layer.@.output.dense",             "C", "F"),
+    NORM("@.output_norm",       "encoder.layer.@.output.LayerNorm"),
+    END_WEIGHTS,
+};
+/* clang-format on */
+
+/* Buffers, and parameters of heads that are not in use. */
+static const char *const ignored[] = {
+    "*position_ids", "*token_type_ids", "*pooler.dense.*", "cls.*", "classifier.*", "qa_outputs.*", NULL};
+
+static node forward(build *b)
+{
+    node x = site(b, "word", embed(b, "word", b->batch->ids)); /* gradients end here */
+    x = add(b, x, embed(b, "segment", b->batch->types));
+    x = site(b, "sum", add(b, x, embed(b, "position", b->batch->positions)));
+    x = site(b, "embeddings", norm(b, "norm", x));
+
+    for (size_t layer = 0; layer < b->config->layers; layer++) {
+        enter_layer(b, (int)layer);    /* "@" and "layer.N." from here on */
+        node rows = rows_needed(b, x); /* all, or in the last layer just the target's */
+        node heads = attend(b, linear(b, "@.query", rows), linear(b, "@.key", x), linear(b, "@.value", x));
+        node mixed = site(b, "attention_output", linear(b, "@.mix", site(b, "head_output", heads)));
+        node middle = norm(b, "@.attention_norm", add(b, rows, mixed));
+        node fed = linear(b, "@.down", activate(b, b->config->act, linear(b, "@.up", middle)));
+        x = site(b, "output", norm(b, "@.output_norm", add(b, middle, site(b, "mlp_output", fed))));
+    }
+    leave_layers(b);
+    return x;
+}
+
+/* ---- heads ------------------------------------------------------------------------------------------------------ */
+
+static const weight_row_def classifier_weights[] = {
+    {.name = "pooler.weight", .stored = "pooler.dense.weight", .shape = "C C", .is_prefixed = true},
+    {.name = "pooler.bias", .stored = "pooler.dense.bias", .shape = "C", .is_prefixed = true},
+    LINEAR("classifier", "classifier", "N", "C"),
+    END_WEIGHTS,
+};
+
+static node classify(build *b, node rows)
+{
+    return linear(b, "classifier", activate(b, ACT_TANH, linear(b, "pooler", rows)));
+}
+
+static const head classification_head = {
+    .task = TKR_TASK_SEQUENCE_CLASSIFICATION,
+    .title = "sequence classification",
+    .architectures = (const char *const[]){"BertForSequenceClassification", NULL},
+    .weights = classifier_weights,
+    .reads = READS_FIRST_ROW,
+    .forward = classify,
+};
+
+static const weight_row_def masked_lm_weights[] = {
+    LINEAR("transform", "cls.predictions.transform.dense", "C", "C"),
+    NORM("transform_norm", "cls.predictions.transform.LayerNorm"),
+    {.name = "decoder.weight", .stored = "cls.predictions.decoder.weight", .shape = "V C", .tied_to = "word"},
+    {.name = "decoder.bias",
+     .stored = "cls.predictions.bias",
+     .shape = "V",
+     .also = "cls.predictions.decoder.bias"},
+    END_WEIGHTS,
+};
+
+static node predict_masked(build *b, node rows)
+{
+    node x = activate(b, b->config->act, linear(b, "transform", rows));
+    return linear(b, "decoder", norm(b, "transform_norm", x));
+}
+
+static const head masked_lm_head = {
+    .task = TKR_TASK_MASKED_LM,
+    .title = "masked LM",
+    .architectures = (const char *const[]){"BertForMaskedLM", "BertForPreTraining", NULL},
+    .weights = masked_lm_weights,
+    .reads = READS_TARGET_ROWS,
+    .forward = predict_masked,
+};
+
+const family bert_family = {
+    .model_types = (const char *const[]){"bert", NULL},
+    .title = "BERT",
+    .config = keys,
+    .weights = weights,
+    .prefix = "bert.",
+    .ignored = ignored,
+    .forward = forward,
+    .heads = (const head *const[]){&classification_head, &masked_lm_head, NULL},
+};

@@ -1,0 +1,391 @@
+/*
+ * Opening a model: locate, read config.json, check the weight files' headers, open the tokenizer, bind the weights, scan
+ * them.  Cheap checks come first; nothing is allocated in proportion to a number before the number was checked.
+ *
+ * Known to go wrong: hashing a large checkpoint takes as long as everything else together, so the hash is made only when
+ * somebody asks (tkr_model_weights_sha256).
+ */
+#include "model/model.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/failure.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "model/bind.h"
+#include "model/checkpoint.h"
+#include "model/config.h"
+#include "model/locate.h"
+#include "model/pass_on.h"
+#include "model/pattern.h"
+
+enum { THREADS_MAX = 1024, FOLDER_NAMES_MAX = 4096 };
+
+struct weights_digest {
+    pthread_mutex_t lock;
+    bool is_made;
+    char hex[65];
+};
+
+tkr_model_options tkr_model_options_defaults(void) { return (tkr_model_options){.task = TKR_TASK_NONE}; }
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+/* What is known while a model is being opened. */
+typedef struct opening {
+    tkr_model *model;
+    const tkr_model_options *options;
+    model_config config;
+    notes notes;
+    tkr_error *error;
+} opening;
+
+static tkr_status check_arguments(const char *name, const tkr_model_options *options, tkr_error *error)
+{
+    if (!name || !*name)
+        return fail(error, TKR_E_USAGE_ARGUMENT, "the model's name is empty");
+    if (options->task < TKR_TASK_NONE || options->task > TKR_TASK_MASKED_LM)
+        return fail(error, TKR_E_USAGE_ARGUMENT, "task %d is none of tkr_task's values", (int)options->task);
+    if (options->threads < 0 || options->threads > THREADS_MAX)
+        return fail(error, TKR_E_USAGE_RANGE, "threads %d; it must be 0 to %d", options->threads, THREADS_MAX);
+    return TKR_OK;
+}
+
+static tkr_status open_folder(opening *o, const char *name)
+{
+    location where;
+    tkr_status status = location_find(name, &where, o->error);
+    if (status)
+        return status;
+    tkr_model *m = o->model;
+    m->name = where.name;
+    m->path = where.path;
+    m->source = where.source;
+    tkr_error local = {0};
+    m->folder = folder_open(m->path, o->options->follow_links, &local);
+    return m->folder ? TKR_OK : pass_on(o->error, &local);
+}
+
+/* Files that a careful reader wonders about. */
+static void note_code(opening *o)
+{
+    static const char *const code[] = {"*.py", NULL};
+    char **names = NULL;
+    name_list found = {0};
+    size_t count = folder_names(o->model->folder, &names, FOLDER_NAMES_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (pattern_any(code, names[i]))
+            name_list_add(&found, names[i]);
+    memory_free(names);
+    if (found.count)
+        notes_add(&o->notes, "%s: code in the folder is never run", found.text);
+}
+
+static tkr_status open_config(opening *o)
+{
+    tkr_model *m = o->model;
+    file_bytes file;
+    if (!folder_has(m->folder, CONFIG_FILE))
+        return fail(o->error, TKR_E_PATH_NOT_FOUND, "%s: has no config.json", PLAIN(view_of(m->path)));
+    tkr_status status = folder_file(m->folder, CONFIG_FILE, CONFIG_BYTES_MAX, true, &file, o->error);
+    if (status)
+        return status;
+    sha256 hash;
+    sha256_init(&hash);
+    sha256_update(&hash, file.data, file.size);
+    sha256_hex(&hash, m->config_sha256);
+    status = config_read((view){(const char *)file.data, file.size}, &o->config, &o->notes, o->error);
+    file_bytes_close(&file);
+    note_code(o);
+    m->family = o->config.family;
+    m->config = o->config.numbers;
+    m->problem = o->config.problem;
+    return status;
+}
+
+static tkr_status open_checkpoint(opening *o)
+{
+    tkr_model *m = o->model;
+    tkr_error local = {0};
+    if (o->options->tokenizer_only)
+        return TKR_OK;
+    m->checkpoint = checkpoint_open(m->folder, o->options->copy_weights, &o->notes, &local);
+    if (!m->checkpoint)
+        return pass_on(o->error, &local);
+    m->weight_bytes = checkpoint_bytes(m->checkpoint);
+    return TKR_OK;
+}
+
+static tkr_status open_tokenizer(opening *o)
+{
+    tkr_model *m = o->model;
+    tkr_error local = {0};
+    m->tokenizer = tokenizer_open(m->folder, m->family->model_types[0], o->options->copy_weights, &local);
+    if (!m->tokenizer)
+        return pass_on(o->error, &local);
+    const char *note;
+    for (size_t i = 0; (note = tokenizer_note(m->tokenizer, i)) != NULL; i++)
+        notes_add(&o->notes, "%s", note);
+    size_t limit = tokenizer_limit(m->tokenizer);
+    if (limit > m->config.vocab)
+        notes_add(&o->notes,
+                  "%s: has ids up to %zu, the model has %zu rows; texts that need the others are refused",
+                  tokenizer_file(m->tokenizer), limit - 1, m->config.vocab);
+    return TKR_OK;
+}
+
+static tkr_status open_head(opening *o)
+{
+    tkr_model *m = o->model;
+    tkr_status status = bind_head(m->checkpoint, &o->config, o->options->task, &m->head, o->error);
+    m->task = m->head ? m->head->task : TKR_TASK_NONE;
+    if (!status && m->task == TKR_TASK_SEQUENCE_CLASSIFICATION) {
+        m->labels = o->config.labels; /* moved */
+        m->label_count = o->config.numbers.labels;
+        o->config.labels = NULL;
+    }
+    return status;
+}
+
+static tkr_status scan_weights(const tkr_model *m, int threads, tkr_error *error)
+{
+    pool *workers = pool_new(threads);
+    if (!workers)
+        return fail_memory(error, "the threads that scan the weights", 1);
+    tkr_status status = TKR_OK;
+    for (size_t i = 0; !status && i < m->weight_count; i++)
+        status = weight_scan(&m->weights[i], workers, error);
+    pool_free(workers);
+    return status;
+}
+
+static tkr_status open_weights(opening *o)
+{
+    tkr_model *m = o->model;
+    if (!m->checkpoint)
+        return TKR_OK;
+    tkr_status status = bind_weights(m, m->checkpoint, o->options->strict_weights, &o->notes, o->error);
+    if (!status && !o->options->no_weight_scan)
+        status = scan_weights(m, o->options->threads, o->error);
+    return status;
+}
+
+static tkr_status open_digest(opening *o)
+{
+    struct weights_digest *digest = NEW(struct weights_digest, 1);
+    if (!digest)
+        return fail_memory(o->error, "the model", sizeof *digest);
+    pthread_mutex_init(&digest->lock, NULL);
+    o->model->digest = digest;
+    return TKR_OK;
+}
+
+static tkr_status open_parts(opening *o, const char *name)
+{
+    static tkr_status (*const parts[])(opening *) = {open_digest, open_config,    open_checkpoint,
+                                                     open_head,   open_tokenizer, open_weights};
+    tkr_status status = open_folder(o, name);
+    for (size_t i = 0; !status && i < sizeof parts / sizeof parts[0]; i++)
+        status = parts[i](o);
+    if (!status && o->notes.failed)
+        status = fail_memory(o->error, "the notes", 1);
+    return status;
+}
+
+tkr_model *tkr_model_open(const char *name, const tkr_model_options *options, tkr_error *error)
+{
+    tkr_model_options standard = tkr_model_options_defaults();
+    opening o = {.options = options ? options : &standard, .error = error};
+    if (check_arguments(name, o.options, error))
+        return NULL;
+    o.model = NEW(tkr_model, 1);
+    if (!o.model) {
+        fail_memory(error, "the model", sizeof *o.model);
+        return NULL;
+    }
+    o.model->kernels = kernels_best();
+    tkr_status status = open_parts(&o, name);
+    config_fini(&o.config);
+    o.model->notes = o.notes.text; /* moved */
+    o.model->note_count = o.notes.count;
+    if (!status)
+        return o.model;
+    tkr_model_close(o.model);
+    return NULL;
+}
+
+static void free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; texts && i < count; i++)
+        memory_free(texts[i]);
+    memory_free(texts);
+}
+
+void tkr_model_close(tkr_model *model)
+{
+    if (!model)
+        return;
+    for (size_t i = 0; i < model->weight_count; i++)
+        weight_fini(&model->weights[i]);
+    memory_free(model->weights);
+    free_texts(model->weight_names, model->weight_count);
+    free_texts(model->labels, model->label_count);
+    free_texts(model->notes, model->note_count);
+    tokenizer_free(model->tokenizer);
+    checkpoint_close(model->checkpoint);
+    folder_close(model->folder);
+    if (model->digest)
+        pthread_mutex_destroy(&model->digest->lock);
+    memory_free(model->digest);
+    memory_free(model->name);
+    memory_free(model->path);
+    memory_free(model);
+}
+
+/* ---- facts ------------------------------------------------------------------------------------------------------ */
+
+static const char *task_name(tkr_task task)
+{
+    switch (task) {
+    case TKR_TASK_SEQUENCE_CLASSIFICATION:
+        return "sequence-classification";
+    case TKR_TASK_MASKED_LM:
+        return "masked-lm";
+    case TKR_TASK_NONE:
+        break;
+    }
+    return "none";
+}
+
+static const char *problem_name(const tkr_model *m)
+{
+    static const char *const names[] = {[PROBLEM_SINGLE_LABEL] = "single-label",
+                                        [PROBLEM_MULTI_LABEL] = "multi-label",
+                                        [PROBLEM_REGRESSION] = "regression"};
+    return m->task == TKR_TASK_SEQUENCE_CLASSIFICATION ? names[m->problem] : "";
+}
+
+static const char *dtype_name(const tkr_model *m)
+{
+    static const char *const names[] = {
+        [WEIGHT_F32] = "f32", [WEIGHT_F16] = "f16", [WEIGHT_BF16] = "bf16", [WEIGHT_F64] = "f64"};
+    const weight *word = model_weight(m, "word");
+    return word ? names[word->dtype] : "";
+}
+
+/* The digest of the weights if somebody asked for it already, else "". */
+static const char *made_weights_sha256(const tkr_model *model)
+{
+    if (!model->checkpoint)
+        return "";
+    pthread_mutex_lock(&model->digest->lock);
+    const char *hex = model->digest->is_made ? model->digest->hex : "";
+    pthread_mutex_unlock(&model->digest->lock);
+    return hex;
+}
+
+void tkr_model_describe(const tkr_model *model, tkr_model_facts *facts)
+{
+    const family_config *c = &model->config;
+    *facts = (tkr_model_facts){
+        .name = model->name,
+        .source = model->source,
+        .family = model->family->model_types[0],
+        .family_title = model->family->title,
+        .task = model->task,
+        .task_name = task_name(model->task),
+        .problem = problem_name(model),
+        .dtype = dtype_name(model),
+        .layers = c->layers,
+        .heads = c->heads,
+        .hidden = c->hidden,
+        .inner = c->inner,
+        .vocab = c->vocab,
+        .max_tokens = model_max_tokens(model),
+        .labels = model->label_count,
+        .parameters = model->parameters,
+        .weight_bytes = model->weight_bytes,
+        .weights_sha256 = made_weights_sha256(model),
+        .config_sha256 = model->config_sha256,
+        .tokenizer_sha256 = tokenizer_sha256(model->tokenizer),
+        .tokenizer_file = tokenizer_file(model->tokenizer),
+    };
+}
+
+const char *tkr_model_label(const tkr_model *model, size_t index)
+{
+    return model && index < model->label_count ? model->labels[index] : NULL;
+}
+
+const char *tkr_model_note(const tkr_model *model, size_t index)
+{
+    return model && index < model->note_count ? model->notes[index] : NULL;
+}
+
+const char *tkr_model_weights_sha256(const tkr_model *model)
+{
+    if (!model || !model->checkpoint)
+        return "";
+    struct weights_digest *digest = model->digest;
+    pthread_mutex_lock(&digest->lock);
+    if (!digest->is_made)
+        checkpoint_sha256(model->checkpoint, digest->hex);
+    digest->is_made = true;
+    pthread_mutex_unlock(&digest->lock);
+    return digest->hex;
+}
+
+/* ---- for the rooms above ---------------------------------------------------------------------------------------- */
+
+size_t model_outputs(const tkr_model *m)
+{
+    return m->task == TKR_TASK_SEQUENCE_CLASSIFICATION ? m->label_count
+           : m->task == TKR_TASK_MASKED_LM             ? m->config.vocab
+                                                       : 0;
+}
+
+size_t model_max_tokens(const tkr_model *m)
+{
+    size_t said = tokenizer_max_length(m->tokenizer);
+    return said && said < m->config.positions ? said : m->config.positions;
+}
+
+const char *model_output_name(const tkr_model *m, size_t index)
+{
+    if (m->task == TKR_TASK_SEQUENCE_CLASSIFICATION)
+        return tkr_model_label(m, index);
+    return m->task == TKR_TASK_MASKED_LM && index < m->config.vocab
+               ? tokenizer_piece(m->tokenizer, (int32_t)index)
+               : NULL;
+}
+
+static int compare_name(const void *wanted, const void *entry)
+{
+    return strcmp(wanted, *(const char *const *)entry);
+}
+
+weight *model_weight(const tkr_model *m, const char *name)
+{
+    if (!m->weight_count)
+        return NULL;
+    char *const *found = bsearch(name, m->weight_names, m->weight_count, sizeof(char *), compare_name);
+    return found ? &m->weights[found - m->weight_names] : NULL;
+}
+
+tkr_status model_unchanged(const tkr_model *m, tkr_error *error)
+{
+    return m->checkpoint ? checkpoint_unchanged(m->checkpoint, error) : TKR_OK;
+}
+
+size_t model_missing_packs(const tkr_model *m, bool backward)
+{
+    size_t bytes = 0; /* tables of rows have names without an ending */
+    for (size_t i = 0; i < m->weight_count; i++)
+        if (pattern_matches("*.weight", m->weight_names[i]) &&
+            !pattern_matches("*norm.weight", m->weight_names[i])) {
+            bytes += weight_packed_missing(&m->weights[i], false, m->kernels);
+            bytes += backward ? weight_packed_missing(&m->weights[i], true, m->kernels) : 0;
+        }
+    return bytes;
+}

@@ -1,0 +1,34 @@
+/* Matching "*" without recursion: on a mismatch go back to the last star and let it take one character more. */
+#include "model/pattern.h"
+
+#include <stddef.h>
+
+bool pattern_matches(const char *pattern, const char *name)
+{
+    const char *star = NULL, *retry = NULL;
+    while (*name) {
+        if (*pattern == '*') {
+            star = ++pattern;
+            retry = name;
+        } else if (*pattern == *name) {
+            pattern++;
+            name++;
+        } else if (star) {
+            pattern = star;
+            name = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+bool pattern_any(const char *const *patterns, const char *name)
+{
+    for (; patterns && *patterns; patterns++)
+        if (pattern_matches(*patterns, name))
+            return true;
+    return false;
+}
