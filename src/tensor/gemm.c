@@ -1,0 +1,329 @@
+/*
+ * Matrix products over weights that are packed once.
+ *
+ * The pack: N is cut into panels of kernels.panel columns (the last filled up with zeros), K into blocks of BLOCK_K.  All
+ * panels of a block of k lie one after the other, each k-major; so a product reads the pack from front to back.
+ * The product: the grid of threads is chosen by shape (columns for few rows, rows for many).  Each cell runs over blocks of
+ * BLOCK_M rows and BLOCK_K of k; with enough rows the block of A is first copied into the order of the tiles, so that it
+ * streams from the second-level cache.  What a cell computes never depends on the others, and each element is summed over k
+ * upwards, so neither the grid nor the blocks show in the bits.
+ * OpenBLAS, when it stands behind the door, gets the matrix as it is.
+ * Source of the scheme: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
+ */
+#include "tensor/gemm.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/memory.h"
+#include "base/size.h"
+#include "tensor/openblas.h"
+
+enum {
+    BLOCK_K = 768,
+    BLOCK_M = 224,
+    WORK_LEAST = 1 << 17, /* multiply-adds that are worth a thread */
+    HUGE_LEAST = 4 << 20, /* bytes from which a pack asks for huge pages */
+    ROWS_GRAIN = 16
+};
+
+struct packed {
+    const kernels *kernels;
+    size_t outputs, inputs; /* N, K */
+    size_t rows, columns;   /* of the matrix */
+    bool transposed;
+    openblas blas;          /* gemm is NULL: our own kernels */
+    real *w;
+};
+
+/* ---- The door ---- */
+
+/* OpenBLAS when TOKRAY_GEMM asks for it, or when the processor has no vector kernel and nobody chose a level. */
+static bool door_is_openblas(openblas *blas)
+{
+    const char *wanted = getenv("TOKRAY_GEMM");
+    const bool is_asked = wanted && strcmp(wanted, "openblas") == 0, is_refused = wanted && strcmp(wanted, "own") == 0;
+#ifdef TOKRAY_REAL_DOUBLE
+    const bool is_needed = false; /* the test build is about right, not fast */
+#else
+    const bool is_needed = !kernels_at(1) && !getenv("TOKRAY_CPU");
+#endif
+    return (is_asked || (is_needed && !is_refused)) && openblas_load(blas);
+}
+
+const char *gemm_door(void)
+{
+    openblas blas;
+    return door_is_openblas(&blas) ? "openblas" : "own";
+}
+
+/* ---- Packing ---- */
+
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Where panel number `panel` of the block that begins at k lies. */
+static real *panel_at(const packed *w, size_t k, size_t panel)
+{
+    const size_t width = w->kernels->panel;
+    return w->w + k * round_up(w->outputs, width) + panel * width * least(BLOCK_K, w->inputs - k);
+}
+
+typedef struct packing {
+    packed *w;
+    matrix_row_fn *row;
+    const void *source;
+    real *buffers; /* one a thread */
+    size_t buffer;
+} packing;
+
+/* Panels [begin, end): rows of the matrix are columns of the pack. */
+static void pack_panels(void *context, size_t begin, size_t end, int thread)
+{
+    const packing *p = context;
+    const packed *w = p->w;
+    const size_t width = w->kernels->panel, inputs = w->inputs;
+    real *rows = p->buffers + (size_t)thread * p->buffer;
+    for (size_t panel = begin; panel < end; panel++) {
+        const size_t count = least(width, w->outputs - panel * width);
+        for (size_t i = 0; i < count; i++)
+            p->row(p->source, panel * width + i, rows + i * inputs);
+        for (size_t k = 0; k < inputs; k += BLOCK_K) {
+            const size_t depth = least(BLOCK_K, inputs - k);
+            real *to = panel_at(w, k, panel);
+            if (count < width)
+                memset(to, 0, width * depth * sizeof *to);
+            w->kernels->transpose(to, width, rows + k, inputs, count, depth);
+        }
+    }
+}
+
+/* Rows [begin, end) of the matrix, which are steps of k. */
+static void pack_steps(void *context, size_t begin, size_t end, int thread)
+{
+    const packing *p = context;
+    const packed *w = p->w;
+    const size_t width = w->kernels->panel;
+    real *row = p->buffers + (size_t)thread * p->buffer;
+    memset(row, 0, p->buffer * sizeof *row);
+    for (size_t k = begin; k < end; k++) {
+        p->row(p->source, k, row);
+        for (size_t panel = 0; panel * width < w->outputs; panel++)
+            memcpy(panel_at(w, k - k % BLOCK_K, panel) + k % BLOCK_K * width, row + panel * width, width * sizeof *row);
+    }
+}
+
+/* As it is, for OpenBLAS. */
+static void pack_plain(void *context, size_t begin, size_t end, int thread)
+{
+    (void)thread;
+    const packing *p = context;
+    for (size_t i = begin; i < end; i++)
+        p->row(p->source, i, p->w->w + i * p->w->columns);
+}
+
+/* Elements of the pack; false when that wraps. */
+static bool pack_elements(size_t *elements, const kernels *k, size_t rows, size_t columns, bool transposed,
+                          bool is_plain)
+{
+    const size_t outputs = transposed ? columns : rows, inputs = transposed ? rows : columns;
+    size_t padded;
+    if (!size_add(&padded, outputs, k->panel - 1))
+        return false;
+    padded = is_plain ? outputs : padded / k->panel * k->panel;
+    return size_mul(elements, padded, inputs);
+}
+
+/* Fewer, larger pages for what is read in one sweep; only a wish, and only for the pages that lie wholly inside. */
+static void ask_for_huge_pages(void *block, size_t bytes)
+{
+    const uintptr_t page = 4096, begin = ((uintptr_t)block + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)block + bytes) / page * page;
+    if (bytes >= HUGE_LEAST && begin < end)
+        madvise((char *)block + (begin - (uintptr_t)block), end - begin, MADV_HUGEPAGE);
+}
+
+static bool pack_fill(packed *w, matrix_row_fn *row, const void *source, pool *threads)
+{
+    packing p = {.w = w, .row = row, .source = source};
+    if (w->blas.gemm) {
+        parallel_for(threads, w->rows, ROWS_GRAIN, pack_plain, &p);
+        return true;
+    }
+    const size_t width = w->kernels->panel, count = (size_t)pool_threads(threads);
+    size_t bytes;
+    p.buffer = w->transposed ? round_up(w->outputs, width) : width * w->inputs;
+    if (!size_mul(&bytes, p.buffer, count * sizeof *p.buffers) || !(p.buffers = memory_new_aligned(bytes)))
+        return false;
+    if (w->transposed)
+        parallel_for(threads, w->inputs, ROWS_GRAIN, pack_steps, &p);
+    else
+        parallel_for(threads, round_up(w->outputs, width) / width, 1, pack_panels, &p);
+    memory_free(p.buffers);
+    return true;
+}
+
+packed *packed_new(const kernels *k, size_t rows, size_t columns, matrix_row_fn *row, const void *source,
+                   bool transposed, pool *threads)
+{
+    packed *w = NEW(packed, 1);
+    if (!w)
+        return NULL;
+    *w = (packed){.kernels = k, .outputs = transposed ? columns : rows, .inputs = transposed ? rows : columns,
+                  .rows = rows, .columns = columns, .transposed = transposed};
+    if (rows > INT_MAX || columns > INT_MAX || !door_is_openblas(&w->blas))
+        w->blas.gemm = NULL;
+    size_t elements, bytes;
+    if (!pack_elements(&elements, k, rows, columns, transposed, w->blas.gemm) ||
+        !size_mul(&bytes, elements, sizeof *w->w) || !(w->w = memory_new_aligned(bytes)))
+        goto fail;
+    ask_for_huge_pages(w->w, bytes);
+    if (!pack_fill(w, row, source, threads))
+        goto fail;
+    return w;
+fail:
+    packed_free(w);
+    return NULL;
+}
+
+void packed_free(packed *w)
+{
+    if (!w)
+        return;
+    memory_free(w->w);
+    memory_free(w);
+}
+
+size_t packed_bytes(const kernels *k, size_t rows, size_t columns, bool transposed)
+{
+    openblas blas;
+    size_t elements, bytes;
+    const bool is_plain = rows <= INT_MAX && columns <= INT_MAX && door_is_openblas(&blas);
+    if (!pack_elements(&elements, k, rows, columns, transposed, is_plain) ||
+        !size_mul(&bytes, elements, sizeof(real)) || !size_add(&bytes, bytes, sizeof(packed)))
+        return SIZE_MAX;
+    return bytes;
+}
+
+size_t packed_outputs(const packed *w) { return w->outputs; }
+size_t packed_inputs(const packed *w) { return w->inputs; }
+
+/* ---- Products ---- */
+
+typedef struct multiplication {
+    pool *threads;
+    real *c;
+    size_t ldc;
+    const real *a;
+    size_t lda, m;
+    const packed *w;
+    const real *bias;
+    size_t panels, row_cells, column_cells;
+} multiplication;
+
+size_t gemm_scratch_bytes(const kernels *k)
+{
+    return k->pack_rows_size(BLOCK_M, BLOCK_K) * sizeof(real);
+}
+
+/* A copy of the block pays when it is read by several panels and does not fit beside them in the first-level cache. */
+static bool is_copy_worth(const kernels *k, size_t rows, size_t panels)
+{
+    return rows > k->tile_rows && panels >= 8;
+}
+
+/* Rows [row, row + rows) and panels [panel, panel + panels), over all of k. */
+static void multiply_block(const multiplication *x, size_t row, size_t rows, size_t panel, size_t panels, real *scratch)
+{
+    const packed *w = x->w;
+    const kernels *table = w->kernels;
+    const size_t width = table->panel, column = panel * width;
+    real *c = x->c + row * x->ldc + column;
+    for (size_t k = 0; k == 0 || k < w->inputs; k += BLOCK_K) {
+        const size_t depth = least(BLOCK_K, w->inputs - k);
+        product p = {.rows = rows, .k = depth, .columns = least(panels * width, w->outputs - column),
+                     .a = x->a + row * x->lda + k, .lda = x->lda, .w = panel_at(w, k, panel), .panel_step = depth * width,
+                     .c = c, .ldc = x->ldc, .start = c, .lds = x->ldc};
+        if (k == 0) {
+            p.start = x->bias ? x->bias + column : NULL;
+            p.lds = 0;
+        }
+        if (scratch) {
+            table->pack_rows(scratch, p.a, p.lda, rows, depth);
+            p.a = scratch;
+            p.side = SIDE_PACKED;
+        }
+        table->product(&p);
+    }
+}
+
+/* Cells [begin, end) of the grid, row cells first. */
+static void multiply_cells(void *context, size_t begin, size_t end, int thread)
+{
+    const multiplication *x = context;
+    const kernels *table = x->w->kernels;
+    for (size_t cell = begin; cell < end; cell++) {
+        const size_t i = cell % x->row_cells, j = cell / x->row_cells;
+        const size_t row = x->m * i / x->row_cells, row_end = x->m * (i + 1) / x->row_cells;
+        const size_t panel = x->panels * j / x->column_cells, panel_end = x->panels * (j + 1) / x->column_cells;
+        const size_t rows = row_end - row, blocks = (rows + BLOCK_M - 1) / BLOCK_M;
+        real *scratch = is_copy_worth(table, rows, panel_end - panel)
+                            ? pool_scratch(x->threads, thread, gemm_scratch_bytes(table)) : NULL;
+        for (size_t b = 0; b < blocks; b++) {
+            const size_t first = row + rows * b / blocks, last = row + rows * (b + 1) / blocks;
+            multiply_block(x, first, last - first, panel, panel_end - panel, scratch);
+        }
+    }
+}
+
+/* The grid whose largest cell costs least: tiles times panels, the copy of its rows, and reading its share of the weights,
+ * which costs a panel about as much as five rows do. */
+static void choose_grid(multiplication *x, size_t threads)
+{
+    size_t best = SIZE_MAX;
+    for (size_t row_cells = 1; row_cells <= threads; row_cells++) {
+        if (threads % row_cells != 0)
+            continue;
+        const size_t column_cells = threads / row_cells;
+        const size_t rows = (x->m + row_cells - 1) / row_cells, panels = (x->panels + column_cells - 1) / column_cells;
+        const size_t cost = (rows + 5) * panels + rows;
+        if (cost < best) {
+            best = cost;
+            x->row_cells = row_cells;
+            x->column_cells = column_cells;
+        }
+    }
+}
+
+static void multiply_openblas(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w,
+                              const real *bias)
+{
+    enum { ROW_MAJOR = 101, AS_IS = 111, TURNED = 112 };
+    assert(lda <= INT_MAX && ldc <= INT_MAX);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < w->outputs; j++)
+            c[i * ldc + j] = bias ? bias[j] : 0;
+    w->blas.set_threads(pool_threads(threads));
+    for (size_t row = 0; row < m && w->inputs > 0; row += INT_MAX)
+        w->blas.gemm(ROW_MAJOR, AS_IS, w->transposed ? AS_IS : TURNED, (int)least(INT_MAX, m - row), (int)w->outputs,
+                     (int)w->inputs, 1, a + row * lda, (int)lda, w->w, (int)w->columns, 1, c + row * ldc, (int)ldc);
+}
+
+void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w, const real *bias)
+{
+    if (m == 0 || w->outputs == 0)
+        return;
+    if (w->blas.gemm) {
+        multiply_openblas(threads, c, ldc, a, lda, m, w, bias);
+        return;
+    }
+    multiplication x = {.threads = threads, .c = c, .ldc = ldc, .a = a, .lda = lda, .m = m, .w = w, .bias = bias,
+                        .panels = round_up(w->outputs, w->kernels->panel) / w->kernels->panel};
+    const double worth = (double)m * (double)w->inputs * (double)w->outputs / WORK_LEAST;
+    const size_t most = (size_t)pool_threads(threads);
+    choose_grid(&x, worth >= (double)most ? most : worth > 1 ? (size_t)worth : 1);
+    parallel_for(threads, x.row_cells * x.column_cells, 1, multiply_cells, &x);
+}
