@@ -44,7 +44,7 @@ TKR_API tkr_model *tkr_model_open(const char *name, const tkr_model_options *opt
 /* Close a model; no session may use it any more.  NULL is allowed. */
 TKR_API void tkr_model_close(tkr_model *model);
 
-/* Facts about an open model.  All strings are borrowed from the model. */
+/* Facts about an open model; all zero without one.  All strings are borrowed from the model. */
 typedef struct tkr_model_facts {
     const char *name;      /* bundled name, hub name or last part of the folder's path, escaped for display */
     const char *source;    /* "bundled", "cache" or "folder"                                                */

@@ -287,6 +287,11 @@ static const char *made_weights_sha256(const tkr_model *model)
 
 void tkr_model_describe(const tkr_model *model, tkr_model_facts *facts)
 {
+    if (!facts)
+        return;
+    *facts = (tkr_model_facts){0};
+    if (!model)
+        return;
     const family_config *c = &model->config;
     *facts = (tkr_model_facts){
         .name = model->name,

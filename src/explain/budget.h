@@ -1,0 +1,17 @@
+/* The plan: what a question will cost and how many sequences run at once, before anything is computed. */
+#ifndef EXPLAIN_BUDGET_H
+#define EXPLAIN_BUDGET_H
+
+#include "explain/method.h"
+
+typedef struct run_plan_sizes {
+    size_t score_sequences;    /* variants at once */
+    size_t gradient_sequences; /* points at once   */
+} run_plan_sizes;
+
+/* Count the work of the methods and fit batches into the session's memory.  targets: how many there will be.
+ * plan->bytes: in, what was held when the call began; out, the whole.  limit.memory when not even one sequence at a time fits. */
+tkr_status plan_explain(const question *q, const method_spec *list, size_t count, size_t targets, tkr_plan *plan,
+                        run_plan_sizes *sizes, tkr_error *error);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * Captures: hidden states, attention and logits at named sites, and the plain gradient of a target.
+ *
+ * A site pattern may hold "*" for any layer number: "layer.*.output".  Captures keep every row through the last layer and, in
+ * a masked LM, read the logits of every token.
+ */
+#include "base/failure.h"
+#include "base/memory.h"
+#include "explain/record.h"
+#include "tensor/op.h"
+
+/* "layer.*.output" against "layer.3.output": "*" stands for digits. */
+static bool fits(view pattern, view name)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < pattern.size; p++) {
+        if (pattern.data[p] != '*') {
+            if (n >= name.size || name.data[n++] != pattern.data[p])
+                return false;
+            continue;
+        }
+        size_t digits = n;
+        while (n < name.size && name.data[n] >= '0' && name.data[n] <= '9')
+            n++;
+        if (n == digits)
+            return false;
+    }
+    return n == name.size;
+}
+
+/* Does any pattern of a comma-separated list fit? */
+static bool is_wanted(view patterns, view name)
+{
+    for (size_t begin = 0, at = 0; at <= patterns.size; at++)
+        if (at == patterns.size || patterns.data[at] == ',') {
+            if (fits(view_slice(patterns, begin, at), name))
+                return true;
+            begin = at + 1;
+        }
+    return false;
+}
+
+static void mark_site(graph *g, const graph_site *site)
+{
+    if (site->is_saved)
+        g->nodes[site->node].saves_kept = true;
+    else
+        g->nodes[site->node].is_kept = true;
+}
+
+static const tkr_axis *numbered(tkr_result *r, const char *name, tkr_axis_kind kind, size_t size)
+{
+    return result_axis(r, name, kind, size, NULL);
+}
+
+/* Attention probabilities of the one sequence: HEADS x QUERY x KEY, as the op saves them. */
+static tkr_status copy_probabilities(tkr_result *r, const question *q, const graph_site *site, tkr_error *error)
+{
+    size_t heads = q->model->config.heads;
+    const tkr_axis *axes[3] = {numbered(r, "head", TKR_AXIS_HEADS, heads), record_token_axis(r, "query"), record_token_axis(r, "key")};
+    tkr_array *array = result_add_array(r, site->name, "weight", false, 3, axes, error);
+    const real *values = runner_saved(q->clean->runner, site->node);
+    for (size_t i = 0; array && i < array->size; i++)
+        array->data[i] = (float)values[i];
+    return array ? TKR_OK : error->code;
+}
+
+static tkr_status copy_rows(tkr_result *r, const question *q, const graph_site *site, tkr_error *error)
+{
+    const graph_node *n = &q->clean->graph.graph->nodes[site->node];
+    bool is_logits = site->node == q->clean->graph.logits;
+    const tkr_axis *rows = n->rows == q->length ? record_token_axis(r, "token") : numbered(r, "target", TKR_AXIS_TARGETS, n->rows);
+    const tkr_axis *axes[2] = {rows, numbered(r, is_logits ? "output" : "hidden", is_logits ? TKR_AXIS_OUTPUTS : TKR_AXIS_HIDDEN, n->width)};
+    tkr_array *array = result_add_array(r, site->name, is_logits ? "logit" : "activation", true, 2, axes, error);
+    const real *values = runner_value(q->clean->runner, site->node);
+    for (size_t i = 0; array && i < array->size; i++)
+        array->data[i] = (float)values[i];
+    return array ? TKR_OK : error->code;
+}
+
+static tkr_status no_site(const graph *g, view patterns, tkr_error *error)
+{
+    fail(error, TKR_E_USAGE_VALUE, "no site fits %s", QUOTE(patterns));
+    buffer all;
+    buffer_init(&all, 300);
+    for (size_t s = 0; s < g->site_count && s < 8; s++)
+        buffer_format(&all, "%s%s", s ? ", " : "sites: ", g->sites[s].name);
+    fail_facts(error, "%s, ...", buffer_ok(&all) ? all.data : "sites: embeddings");
+    buffer_fini(&all);
+    fail_field(error, "sites", 0, (int64_t)patterns.size);
+    return error->code;
+}
+
+static tkr_status capture_in(const question *q, view patterns, tkr_result *r, tkr_error *error)
+{
+    graph *g = q->clean->graph.graph;
+    size_t wanted = 0;
+    for (size_t s = 0; s < g->site_count; s++)
+        if (is_wanted(patterns, view_of(g->sites[s].name))) {
+            mark_site(g, &g->sites[s]);
+            wanted++;
+        }
+    if (wanted == 0)
+        return no_site(g, patterns, error);
+    tkr_status status = pass_forward(q->clean, error);
+    if (!status)
+        status = record_question(r, q, error);
+    for (size_t s = 0; !status && s < g->site_count; s++)
+        if (is_wanted(patterns, view_of(g->sites[s].name)))
+            status = g->sites[s].is_saved ? copy_probabilities(r, q, &g->sites[s], error) : copy_rows(r, q, &g->sites[s], error);
+    return status;
+}
+
+static tkr_status gradient_in(const question *q, tkr_result *r, tkr_error *error)
+{
+    tkr_status status = record_question(r, q, error);
+    const real *g = status ? NULL : differentiate_clean(q, 0, error);
+    if (!g)
+        return error->code;
+    const tkr_axis *axes[2] = {record_token_axis(r, "token"), numbered(r, "hidden", TKR_AXIS_HIDDEN, gradient_width(q))};
+    tkr_array *array = result_add_array(r, "gradient", "gradient", true, 2, axes, error);
+    for (size_t i = 0; array && i < array->size; i++)
+        array->data[i] = (float)g[i];
+    return array ? TKR_OK : error->code;
+}
+
+/* Both calls: understand, run, copy.  sites NULL: the gradient. */
+static tkr_result *run_capture(tkr_session *s, const tkr_question *asked, const char *sites, const char *kind, question_wish wish,
+                               tkr_error *caller)
+{
+    tkr_error local = {0}, *error = caller ? caller : &local;
+    if (!s || !asked)
+        return fail_null(error, TKR_E_USAGE_ARGUMENT, "no %s was given", s ? "question" : "session");
+    tkr_result *r = result_new(kind, error);
+    arena *a = r ? arena_new(SIZE_MAX) : NULL;
+    question q;
+    tkr_status status = a ? question_init(&q, s, asked, wish, a, error) : fail_memory(error, "a capture", 0);
+    if (!status) {
+        status = sites ? capture_in(&q, view_of(sites), r, error) : gradient_in(&q, r, error);
+        if (!status)
+            status = record_identity(r, &q, sites, error);
+        question_fini(&q);
+    }
+    arena_free(a);
+    if (!status)
+        return r;
+    tkr_result_free(r);
+    return NULL;
+}
+
+tkr_result *tkr_capture(tkr_session *s, const tkr_question *asked, const char *sites, tkr_error *error)
+{
+    return run_capture(s, asked, sites ? sites : "logits", "capture", (question_wish){.all_rows = true, .no_features = true}, error);
+}
+
+tkr_result *tkr_gradient(tkr_session *s, const tkr_question *asked, tkr_error *error)
+{
+    return run_capture(s, asked, NULL, "gradient", (question_wish){.gradient = true, .no_features = true}, error);
+}

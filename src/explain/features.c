@@ -1,0 +1,292 @@
+/*
+ * Features: which tokens are scored and removed together.
+ *
+ * Template tokens and special tokens that the user wrote ([MASK], [SEP]) are never features and never removed; an unknown
+ * word is one.  Words are the pre-tokenizer's pieces; sentences end after . ! ? (and closing marks) before white space; lines at
+ * line breaks; spans are given as JSON pairs of byte offsets and need not cover the text.
+ */
+#include <jansson.h>
+
+#include "base/failure.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "explain/question.h"
+
+enum { FEATURES_MOST = 2048 };
+static const uint32_t NO_FEATURE = UINT32_MAX;
+
+/* A stretch of one text that is one feature. */
+typedef struct stretch {
+    int64_t begin, end;
+} stretch;
+
+static bool is_player(const question *q, size_t i)
+{
+    if (q->encoding && q->encoding->tokens[i].is_template)
+        return false;
+    tkr_special role = q->encoding ? q->encoding->tokens[i].special : tokenizer_role(q->model->tokenizer, q->ids[i]);
+    return role == TKR_SPECIAL_NONE || role == TKR_SPECIAL_UNK;
+}
+
+static int32_t text_of(const question *q, size_t i) { return q->encoding ? q->encoding->tokens[i].text : 0; }
+
+static view bytes_of(const question *q, int32_t text) { return text == 1 ? q->pair : q->text; }
+
+/* ---- grouping: feature_of[i] becomes a group number, in text order ---- */
+
+static size_t group_tokens(question *q)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < q->length; i++)
+        if (is_player(q, i))
+            q->feature_of[i] = count++;
+    return count;
+}
+
+/* Without a text, a piece that begins with "##" goes on with the word before it. */
+static bool continues_word(const question *q, size_t i)
+{
+    if (q->encoding) {
+        const tkr_token *now = &q->encoding->tokens[i], *before = &q->encoding->tokens[i - 1];
+        return now->text == before->text && now->word == before->word && now->word >= 0;
+    }
+    const char *piece = tokenizer_piece(q->model->tokenizer, q->ids[i]);
+    return piece && view_begins(view_of(piece), VIEW("##"));
+}
+
+static size_t group_words(question *q)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < q->length; i++) {
+        if (!is_player(q, i))
+            continue;
+        bool joins = i > 0 && is_player(q, i - 1) && continues_word(q, i);
+        q->feature_of[i] = joins ? q->feature_of[i - 1] : count++;
+    }
+    return count;
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool closes(char c) { return c == '"' || c == '\'' || c == ')' || c == ']'; }
+
+/* End of the sentence that begins at `at`: after . ! ? and closing marks, when white space or the end follows. */
+static size_t sentence_end(view text, size_t at)
+{
+    for (; at < text.size; at++) {
+        if (text.data[at] != '.' && text.data[at] != '!' && text.data[at] != '?')
+            continue;
+        size_t end = at + 1;
+        while (end < text.size && closes(text.data[end]))
+            end++;
+        if (end == text.size || is_space(text.data[end]))
+            return end;
+    }
+    return text.size;
+}
+
+static size_t line_end(view text, size_t at)
+{
+    while (at < text.size && text.data[at] != '\n')
+        at++;
+    return at < text.size ? at + 1 : at;
+}
+
+/* Group tokens of both texts by where a stretch that begins somewhere ends. */
+static size_t group_stretches(question *q, size_t (*end_of)(view text, size_t at))
+{
+    uint32_t count = 0;
+    int32_t text = -1;
+    size_t end = 0;
+    bool is_open = false;
+    for (size_t i = 0; i < q->length; i++) {
+        if (!is_player(q, i))
+            continue;
+        size_t begin = (size_t)q->encoding->tokens[i].begin;
+        if (!is_open || text_of(q, i) != text || begin >= end) {
+            text = text_of(q, i);
+            end = end_of(bytes_of(q, text), begin);
+            count++;
+            is_open = true;
+        }
+        q->feature_of[i] = count - 1;
+    }
+    return count;
+}
+
+static tkr_status span_error(const stretch *spans, size_t index, view text, tkr_error *error)
+{
+    const stretch s = spans[index];
+    if (s.begin < 0 || s.end > (int64_t)text.size)
+        return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) leaves the text (%zu bytes)", index, (long long)s.begin,
+                    (long long)s.end, text.size);
+    if (s.end <= s.begin)
+        return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) is empty", index, (long long)s.begin, (long long)s.end);
+    for (int side = 0; side < 2; side++) {
+        int64_t at = side ? s.end : s.begin;
+        if (at < (int64_t)text.size && ((unsigned char)text.data[at] & 0xC0) == 0x80)
+            return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) splits a character at byte %lld", index,
+                        (long long)s.begin, (long long)s.end, (long long)at);
+    }
+    for (size_t other = 0; other < index; other++)
+        if (spans[other].begin < s.end && s.begin < spans[other].end)
+            return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) overlaps span %zu [%lld, %lld)", index,
+                        (long long)s.begin, (long long)s.end, other, (long long)spans[other].begin,
+                        (long long)spans[other].end);
+    return TKR_OK;
+}
+
+/* Read [[begin, end], ...] (an object {"spans": ...} is allowed too). */
+static tkr_status read_spans(question *q, view json, stretch **spans, size_t *count, tkr_error *error)
+{
+    json_t *root = json_parse_any(json, "spans", &json_user_input, JSON_PLAIN, error);
+    if (!root)
+        return error->code;
+    const json_t *list = json_is_object(root) ? json_object_get(root, "spans") : root;
+    tkr_status status = TKR_OK;
+    *count = json_array_size(list);
+    if (!json_is_array(list) || *count == 0 || *count > FEATURES_MOST)
+        status = fail(error, TKR_E_INPUT_SPAN, "spans must be a list of 1 to %d pairs [begin, end] of byte offsets", FEATURES_MOST);
+    else if (!(*spans = ARENA_NEW(q->arena, stretch, *count)))
+        status = fail_memory(error, "spans", *count);
+    for (size_t i = 0; !status && i < *count; i++) {
+        const json_t *pair = json_array_get(list, i), *begin = json_array_get(pair, 0), *end = json_array_get(pair, 1);
+        if (json_array_size(pair) != 2 || !json_is_integer(begin) || !json_is_integer(end)) {
+            status = fail(error, TKR_E_INPUT_SPAN, "span %zu is not a pair [begin, end] of whole numbers", i);
+            break;
+        }
+        (*spans)[i] = (stretch){json_integer_value(begin), json_integer_value(end)};
+        status = span_error(*spans, i, q->text, error);
+    }
+    json_decref(root);
+    return status;
+}
+
+/* A token belongs to the first span it shares a byte with; spans without tokens vanish. */
+static tkr_status group_spans(question *q, view json, size_t *count, tkr_error *error)
+{
+    stretch *spans = NULL;
+    size_t span_count = 0;
+    tkr_status status = read_spans(q, json, &spans, &span_count, error);
+    if (status)
+        return status;
+    uint32_t *number = ARENA_NEW(q->arena, uint32_t, span_count);
+    if (!number)
+        return fail_memory(error, "spans", span_count);
+    *count = 0;
+    for (size_t i = 0; i < q->length; i++) {
+        if (!is_player(q, i) || text_of(q, i) != 0)
+            continue;
+        const tkr_token *t = &q->encoding->tokens[i];
+        for (size_t s = 0; s < span_count; s++)
+            if (t->begin < spans[s].end && spans[s].begin < t->end) {
+                if (number[s] == 0)
+                    number[s] = (uint32_t)++*count;
+                q->feature_of[i] = number[s] - 1;
+                break;
+            }
+    }
+    return TKR_OK;
+}
+
+/* ---- from group numbers to features ---- */
+
+/* The user's bytes from the first to the last member; for ids the vocabulary entries. */
+static void describe(question *q, feature *f)
+{
+    size_t first = f->members[0], last = f->members[f->count - 1];
+    f->begin = f->end = -1;
+    f->text = text_of(q, first);
+    if (q->encoding) {
+        f->begin = q->encoding->tokens[first].begin;
+        f->end = q->encoding->tokens[last].end;
+        if (f->end < f->begin)
+            f->end = f->begin;
+        f->label = view_slice(bytes_of(q, f->text), (size_t)f->begin, (size_t)f->end);
+        return;
+    }
+    buffer joined;
+    buffer_init(&joined, 1 << 16);
+    for (size_t m = 0; m < f->count; m++) {
+        const char *piece = tokenizer_piece(q->model->tokenizer, q->ids[f->members[m]]);
+        view v = view_of(piece ? piece : "");
+        buffer_view(&joined, m > 0 && view_begins(v, VIEW("##")) ? view_slice(v, 2, v.size) : v);
+    }
+    char *label = arena_copy_text(q->arena, buffer_as_view(&joined));
+    f->label = view_of(label ? label : "");
+    buffer_fini(&joined);
+}
+
+static tkr_status collect(question *q, size_t count, tkr_error *error)
+{
+    q->features = ARENA_NEW(q->arena, feature, count);
+    uint32_t *members = ARENA_NEW(q->arena, uint32_t, q->length);
+    if (!q->features || !members)
+        return fail_memory(error, "features", count);
+    q->feature_count = count;
+    size_t used = 0;
+    for (size_t f = 0; f < count; f++) {
+        q->features[f].members = members + used;
+        for (size_t i = 0; i < q->length; i++)
+            if (q->feature_of[i] == f) {
+                members[used++] = (uint32_t)i;
+                q->features[f].count++;
+            }
+        describe(q, &q->features[f]);
+    }
+    return arena_failed(q->arena) ? fail_memory(error, "features", count) : TKR_OK;
+}
+
+static tkr_status needs_text(const question *q, const char *kind, tkr_error *error)
+{
+    if (q->encoding)
+        return TKR_OK;
+    fail(error, TKR_E_USAGE_CONFLICT, "features %s need a text; ids have tokens and words", kind);
+    fail_field(error, "features", -1, 0);
+    return error->code;
+}
+
+static tkr_status group(question *q, view kind, size_t *count, tkr_error *error)
+{
+    tkr_status status = TKR_OK;
+    if (view_is(kind, "words")) {
+        q->feature_kind = "words";
+        *count = group_words(q);
+    } else if (view_is(kind, "tokens")) {
+        q->feature_kind = "tokens";
+        *count = group_tokens(q);
+    } else if (view_is(kind, "sentences") || view_is(kind, "lines")) {
+        bool sentences = view_is(kind, "sentences");
+        q->feature_kind = sentences ? "sentences" : "lines";
+        if (!(status = needs_text(q, q->feature_kind, error)))
+            *count = group_stretches(q, sentences ? sentence_end : line_end);
+    } else if (view_begins(kind, VIEW("spans:"))) {
+        q->feature_kind = "spans";
+        if (!(status = needs_text(q, "spans", error)))
+            status = group_spans(q, view_slice(kind, 6, kind.size), count, error);
+    } else {
+        fail(error, TKR_E_USAGE_VALUE, "no features %s; words, tokens, sentences, lines or spans:[[begin,end],...]", QUOTE(kind));
+        fail_field(error, "features", 0, (int64_t)kind.size);
+        status = error->code;
+    }
+    return status;
+}
+
+tkr_status features_find(question *q, tkr_error *error)
+{
+    view kind = view_of(q->asked->features ? q->asked->features : "words");
+    q->feature_of = ARENA_NEW(q->arena, uint32_t, q->length);
+    if (!q->feature_of)
+        return fail_memory(error, "features", q->length);
+    for (size_t i = 0; i < q->length; i++)
+        q->feature_of[i] = NO_FEATURE;
+    size_t count = 0;
+    tkr_status status = group(q, kind, &count, error);
+    if (status)
+        return status;
+    if (count == 0)
+        return fail(error, TKR_E_INPUT_EMPTY, "the text has no token to explain");
+    if (count > FEATURES_MOST)
+        return fail(error, TKR_E_LIMIT_FEATURES, "the text has %zu %s; at most %d are explained at once", count,
+                    q->feature_kind, FEATURES_MOST);
+    return collect(q, count, error);
+}

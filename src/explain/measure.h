@@ -1,0 +1,55 @@
+/*
+ * Measures: the number f that is explained, from a row of logits, and its derivative (methods.md 2).
+ */
+#ifndef EXPLAIN_MEASURE_H
+#define EXPLAIN_MEASURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/view.h"
+#include "tensor/real.h"
+
+#define MEASURES(X)                                                                                                   \
+    X(LOGIT, "logit", "logit")             /* z_a                                      */                             \
+    X(PROB, "prob", "probability")         /* softmax(z)_a, or sigmoid(z_a)            */                             \
+    X(LOGPROB, "logprob", "log-probability") /* log of it, from the logits             */                             \
+    X(LOGODDS, "logodds", "log-odds")      /* log p - log(1 - p)                       */                             \
+    X(MARGIN, "margin", "logit")           /* z_a - z_b, b the strongest other output of the clean run, frozen */     \
+    X(MEANFOIL, "meanfoil", "logit")       /* z_a - mean of the other logits           */
+typedef enum measure {
+#define MEASURE_ENUM(name, id, unit) MEASURE_##name,
+    MEASURES(MEASURE_ENUM)
+#undef MEASURE_ENUM
+        MEASURE_COUNT
+} measure;
+
+/* How logits become probabilities. */
+typedef enum link { LINK_SOFTMAX, LINK_SIGMOID, LINK_NONE } link;
+
+/* f = measure(a) - measure(foil); foil -1: f = measure(a).  rival: the frozen b of margin. */
+typedef struct measured {
+    measure measure;
+    link link;
+    int32_t a, foil, rival, foil_rival;
+} measured;
+
+const char *measure_id(measure m);
+const char *measure_unit(measure m);
+/* False when the name is none of the table. */
+bool measure_find(view name, measure *out);
+
+/* f of one row of logits [outputs], in double. */
+double measure_value(const measured *f, const real *logits, size_t outputs);
+/* df/dz into seed [outputs], overwritten. */
+void measure_gradient(const measured *f, const real *logits, size_t outputs, real *seed);
+
+/* Probability of output a under the link; NaN for LINK_NONE. */
+double link_probability(link l, const real *logits, size_t outputs, size_t a);
+/* Entropy in nats (softmax) or of the single probability's coin (sigmoid); NaN for LINK_NONE. */
+double link_entropy(link l, const real *logits, size_t outputs);
+/* Index of the largest logit, the lowest among equals; skip: an index left out, or -1. */
+int32_t logits_argmax(const real *logits, size_t outputs, int32_t skip);
+
+#endif

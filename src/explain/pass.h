@@ -1,0 +1,53 @@
+/*
+ * A pass: one batch shape with its arrays, graph and runner.  The scorer and the differentiator fill in ids and read
+ * logits and gradients; everything else about running a model is here.
+ */
+#ifndef EXPLAIN_PASS_H
+#define EXPLAIN_PASS_H
+
+#include "explain/session.h"
+#include "tensor/run.h"
+
+/* Sequences of a pass and what is wanted of them. */
+typedef struct pass_shape {
+    size_t sequences;
+    const uint32_t *lengths;  /* [sequences]; NULL: all are `length` long             */
+    size_t length;
+    size_t reads;             /* rows a sequence whose logits are read (1 for classification) */
+    bool backward;            /* room for gradients at site `at`                      */
+    const char *at;           /* site kept readable (and, with backward, where gradients end); NULL: none */
+    bool hides;               /* batch.hidden is used                                 */
+    graph_wish wish;
+} pass_shape;
+
+typedef struct pass {
+    tkr_session *session;
+    pass_shape shape;
+    arena *arena;             /* batch arrays and graph */
+    batch batch;
+    model_graph graph;
+    node at;                  /* NODE_NONE without shape.at */
+    runner *runner;
+} pass;
+
+/* Prepare arrays and graph: batch.begin, positions (0, 1, ...) and target_begin are filled in; the caller fills ids, types,
+ * hidden and target_rows, and may mark nodes as kept, before the first pass_forward. */
+pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error);
+void pass_free(pass *p);
+
+/* Bytes the runner of this shape will hold and floating-point work of one forward (and backward). */
+tkr_status pass_plan(pass *p, size_t *block, size_t *packs, double *flops, tkr_error *error);
+
+/* Make the runner if there is none, check the ids, run. */
+tkr_status pass_forward(pass *p, tkr_error *error);
+/* Let something change the rows of a site in later forward runs. */
+tkr_status pass_intervene(pass *p, const char *site, intervene_fn *call, void *user, tkr_error *error);
+tkr_status pass_backward(pass *p, const real *seed, tkr_error *error);
+
+/* Logits of read number `read` of a sequence: [outputs]. */
+const real *pass_logits(const pass *p, size_t sequence, size_t read);
+/* Values and gradients at shape.at of a sequence's first row: [length, hidden]. */
+const real *pass_values(const pass *p, size_t sequence);
+const real *pass_gradient(const pass *p, size_t sequence);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * The scorer: the target's score for N variants of the input.  Every method that removes features asks it, so that sharing
+ * lives in one place: equal variants are run once and remembered for all methods of one tkr_explain, variants travel packed
+ * without padding in batches sized to cache and memory, and only the rows that the target needs are computed.
+ */
+#ifndef EXPLAIN_SCORER_H
+#define EXPLAIN_SCORER_H
+
+#include "explain/question.h"
+
+typedef struct scorer scorer;
+
+/* sequences: variants run at once (from the plan). */
+scorer *scorer_new(const question *q, size_t sequences, tkr_error *error);
+void scorer_free(scorer *s);
+
+/* 64-bit words of one coalition: bit f set = feature f is kept. */
+size_t scorer_words(const scorer *s);
+void coalition_fill(uint64_t *mask, size_t features); /* all kept */
+void coalition_drop(uint64_t *mask, size_t f);
+
+/* What a variant scores for each target. */
+typedef struct score {
+    double value;       /* f                                              */
+    double probability; /* of the target's output; NaN for regression     */
+} score;
+
+/* Scores of `count` coalitions [count][words] into out [count][targets]. phase names the work for progress. */
+tkr_status scorer_score(scorer *s, const char *phase, const uint64_t *masks, size_t count, score *out, tkr_error *error);
+
+/* Distinct variants that were run, and token rows they took. */
+uint64_t scorer_evaluations(const scorer *s);
+uint64_t scorer_rows(const scorer *s);
+
+#endif
