@@ -1,0 +1,66 @@
+/* Showing a result; see answer.h. */
+#include "cli/answer.h"
+
+#include <inttypes.h>
+
+#include "cli/complaint.h"
+#include "cli/report.h"
+
+tkr_session_options answer_session_options(cli *c)
+{
+    tkr_session_options o = tkr_session_options_defaults();
+    o.threads = (int)arguments_number(&c->args, OPTION_THREADS, 0);
+    o.memory_bytes = arguments_number(&c->args, OPTION_MEMORY, 0);
+    o.seed = arguments_number(&c->args, OPTION_SEED, 0);
+    o.progress = progress_tell;
+    o.progress_user = &c->progress;
+    return o;
+}
+
+static tkr_terminal_options terminal_options(const cli *c, size_t rows)
+{
+    const arguments *a = &c->args;
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    o.width = c->around.width;
+    o.color = c->around.color;
+    o.style = (tkr_style)arguments_number(a, OPTION_STYLE, TKR_STYLE_AUTO); /* the choices are in the order of the enum */
+    o.is_light = c->around.is_light;
+    o.ascii = c->around.ascii;
+    o.is_brief = c->quiet || !c->around.out_terminal;
+    o.full_table = arguments_is(a, OPTION_TABLE, "full");
+    o.special = (tkr_special_view)arguments_number(a, OPTION_SPECIAL, TKR_SPECIAL_FOLD); /* likewise */
+    o.top = (size_t)arguments_number(a, OPTION_TOP, rows);
+    return o;
+}
+
+tkr_status answer_show(cli *c, const tkr_result *result, size_t rows)
+{
+    tkr_terminal_options options = terminal_options(c, rows);
+    if (c->silent)
+        return TKR_OK;
+    tkr_status status = tkr_present_terminal(result, &options, stream_sink, &c->out, &c->error);
+    stream_flush(&c->out);
+    return status;
+}
+
+tkr_status answer_warn(cli *c, const tkr_result *result)
+{
+    tkr_warning warning;
+    bool is_strict = arguments_has(&c->args, OPTION_STRICT);
+    size_t count = 0;
+    for (; tkr_result_warning(result, count, &warning); count++)
+        report_warning(c, &warning, is_strict && count == 0);
+    if (!is_strict || count == 0)
+        return TKR_OK;
+    c->error.code = TKR_E_NUM_WARNING; /* the warning said it: no further message */
+    return c->error.code;
+}
+
+void answer_costs(cli *c, const tkr_result *result, double seconds)
+{
+    tkr_run_facts run;
+    for (size_t i = 0; tkr_result_run(result, i, &run); i++)
+        report_note(c, "%s: %" PRIu64 " evaluations, %" PRIu64 " forward, %" PRIu64 " backward, %.3f s", run.id, run.evaluations,
+                    run.forward, run.backward, run.seconds);
+    report_note(c, "%.3f s in all, %.1f MB of memory at most", seconds, (double)tkr_memory_peak() / 1e6);
+}

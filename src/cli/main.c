@@ -1,0 +1,4 @@
+/* tokray: explains predictions of transformer models, token by token. */
+#include "cli/cli.h"
+
+int main(int argc, char **argv) { return cli_main(argc, argv); }

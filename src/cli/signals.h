@@ -1,0 +1,28 @@
+/*
+ * Signals: the first SIGINT or SIGTERM is remembered and stops the run at its next progress report; the second leaves at once.
+ * SIGPIPE is ignored (writes report it).  SIGBUS means that a mapped weight file shrank: one message and the exit code of
+ * io.changed, nothing else can be saved.
+ *
+ * The only mutable globals of the program live in signals.c: a signal handler can reach nothing else.
+ */
+#ifndef CLI_SIGNALS_H
+#define CLI_SIGNALS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <termios.h>
+
+void signals_install(void);
+/* 0, SIGINT or SIGTERM. */
+int signals_received(void);
+
+/* What a handler that leaves at once must put right: the terminal's mode, the half-written file. */
+void signals_guard_terminal(int descriptor, const struct termios *before);
+void signals_release_terminal(void);
+/* path is copied; NULL: nothing to remove there any more.  A path that is too long is not guarded. */
+enum { GUARDED_FILES = 16 };
+void signals_guard_file(size_t slot, const char *path);
+/* A progress line is on the screen and must be erased. */
+void signals_guard_line(bool visible);
+
+#endif

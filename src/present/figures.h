@@ -1,0 +1,26 @@
+/* Numbers for people: three significant digits, explicit sign, true minus, thousands, never "-0.00". */
+#ifndef PRESENT_FIGURES_H
+#define PRESENT_FIGURES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { FIGURE_ROOM = 64 };
+
+/* Decimals that show `largest` with three significant digits: 2.91 -> 2, 12.3 -> 1, 0.0291 -> 4; at most 9. */
+int figure_decimals(double largest);
+
+/* +2.91, −1.87 (ASCII: -1.87), 0 for what rounds to nothing, 1,234. */
+char *figure_signed(char out[FIGURE_ROOM], double value, int decimals, bool ascii);
+/* The same without "+". */
+char *figure_plain(char out[FIGURE_ROOM], double value, int decimals, bool ascii);
+/* figure_signed with the decimals of its own size. */
+char *figure_alone(char out[FIGURE_ROOM], double value, bool ascii);
+/* 0.98; more decimals (at most 4) where two would not tell it from `other`.  other NaN: two. */
+char *figure_probability(char out[FIGURE_ROOM], double value, double other);
+/* A share as 41%; 0.4% below ten when `fine`. */
+char *figure_percent(char out[FIGURE_ROOM], double share, bool fine);
+/* 12,000 */
+char *figure_count(char out[FIGURE_ROOM], size_t count);
+
+#endif

@@ -1,0 +1,75 @@
+/* Ranking by magnitude.  Scores that are not finite rank last and count for nothing. */
+#include "present/ranking.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+typedef struct ranked {
+    double magnitude;
+    uint32_t feature;
+} ranked;
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->magnitude < y->magnitude || x->magnitude > y->magnitude)
+        return x->magnitude < y->magnitude ? 1 : -1;
+    return x->feature < y->feature ? -1 : x->feature > y->feature;
+}
+
+static void measure_extent(ranking *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        double score = (double)r->scores[i];
+        if (!isfinite(score))
+            continue;
+        r->total += fabs(score);
+        r->least = fmin(r->least, score);
+        r->most = fmax(r->most, score);
+    }
+    r->largest = fmax(r->most, -r->least);
+    if (isfinite(r->special))
+        r->total += fabs(r->special);
+}
+
+bool ranking_init(ranking *r, const result_run *run, size_t target)
+{
+    const tkr_array *scores = run->scores;
+    *r = (ranking){.count = scores->axes[1]->size, .is_signed = run->facts.is_signed};
+    r->scores = scores->data + target * r->count;
+    r->special = target == 0 ? run->special : (double)NAN;
+    measure_extent(r);
+
+    ranked *items = NEW(ranked, r->count);
+    r->order = NEW(uint32_t, r->count);
+    if (items && r->order) {
+        for (size_t i = 0; i < r->count; i++) {
+            double score = (double)r->scores[i];
+            items[i] = (ranked){isfinite(score) ? fabs(score) : -1, (uint32_t)i};
+        }
+        qsort(items, r->count, sizeof *items, compare_ranked);
+        for (size_t i = 0; i < r->count; i++)
+            r->order[i] = items[i].feature;
+    }
+    bool complete = items && r->order;
+    memory_free(items);
+    if (!complete)
+        ranking_fini(r);
+    return complete;
+}
+
+void ranking_fini(ranking *r)
+{
+    memory_free(r->order);
+    r->order = NULL;
+}
+
+double ranking_share(const ranking *r, double score) { return r->total > 0 ? fabs(score) / r->total : (double)NAN; }
+
+char *ranking_figure(const ranking *r, char out[FIGURE_ROOM], double score, bool ascii)
+{
+    int decimals = figure_decimals(r->largest);
+    return r->is_signed ? figure_signed(out, score, decimals, ascii) : figure_plain(out, score, decimals, ascii);
+}

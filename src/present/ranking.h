@@ -1,0 +1,27 @@
+/* Features of one row of scores, the strongest first: what tables and the finding are made of. */
+#ifndef PRESENT_RANKING_H
+#define PRESENT_RANKING_H
+
+#include "explain/result.h"
+#include "present/figures.h"
+
+typedef struct ranking {
+    uint32_t *order;  /* [count] feature indices by |score|, equal ones in text order; owned */
+    const float *scores;
+    size_t count;
+    bool is_signed;
+    double largest;   /* |score| of the first; 0 when there is none       */
+    double total;     /* sum of |score|, the fold of special tokens included: what shares are of */
+    double special;   /* fold of the template's tokens; known for the first target, else NaN */
+    double least, most; /* extent of the scores, 0 included                  */
+} ranking;
+
+/* Row `target` of a run's scores.  False when out of memory. */
+bool ranking_init(ranking *r, const result_run *run, size_t target);
+void ranking_fini(ranking *r);
+/* |score| / total, or NaN when everything is 0. */
+double ranking_share(const ranking *r, double score);
+/* A score as people read it: with the decimals of the largest one, and a sign when the method has signs. */
+char *ranking_figure(const ranking *r, char out[FIGURE_ROOM], double score, bool ascii);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * A result on a terminal: one block a target; in it the head, the sign in words, the painted sentence, the numbers, what the
+ * numbers add up to, the finding and its check.  Several methods give aligned sentences and one table.
+ *
+ * What is shown follows from the axes of the arrays, never from the method.  Results of another kind (captures) are listed.
+ */
+#include "base/failure.h"
+#include "base/memory.h"
+#include "present/score_table.h"
+#include "present/strip.h"
+#include "present/wording.h"
+
+enum { TEXT_INDENT = 2 };
+
+/* What blocks share. */
+typedef struct page {
+    screen s;
+    pieces text;
+    bool any_unsigned, any_signed;
+} page;
+
+static size_t name_column(const tkr_result *r)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < r->run_count; i++) {
+        size_t columns = tkr_columns(r->runs[i].facts.id, strlen(r->runs[i].facts.id));
+        most = columns > most ? columns : most;
+    }
+    return TEXT_INDENT + most + 3;
+}
+
+static void print_one(page *p, const ranking *rank, size_t target)
+{
+    screen *s = &p->s;
+    const result_run *run = &s->result->runs[0];
+    strip sentence = {.pieces = &p->text, .ranking = rank, .is_signed = run->facts.is_signed, .indent = TEXT_INDENT};
+    screen_spaces(s, TEXT_INDENT);
+    strip_print(s, &sentence);
+    screen_line(s);
+    score_table(s, run, rank);
+    if (s->options.is_brief) {
+        wording_brief(s, run, target);
+        return;
+    }
+    screen_line(s);
+    wording_additive(s, run, target);
+    wording_finding(s, run, rank, target);
+}
+
+static void print_several(page *p, const ranking *rankings, size_t target)
+{
+    screen *s = &p->s;
+    const tkr_result *r = s->result;
+    size_t column = name_column(r);
+    char note[WORDING_NOTE_ROOM];
+    bool below = column > (size_t)s->options.width / 3 || s->style == TKR_STYLE_PLAIN;
+    for (size_t i = 0; i < r->run_count; i++) {
+        const result_run *run = &r->runs[i];
+        strip sentence = {.pieces = &p->text, .ranking = &rankings[i], .is_signed = run->facts.is_signed,
+                          .indent = below ? TEXT_INDENT : column, .note = wording_note(s, run, note)};
+        screen_spaces(s, TEXT_INDENT);
+        out_text(s->o, run->facts.id);
+        if (below)
+            screen_line(s);
+        screen_spaces(s, below ? TEXT_INDENT : column - TEXT_INDENT - tkr_columns(run->facts.id, strlen(run->facts.id)));
+        strip_print(s, &sentence);
+    }
+    screen_line(s);
+    score_table_compare(s, rankings);
+    if (!s->options.is_brief) {
+        screen_line(s);
+        wording_finding(s, &r->runs[0], &rankings[0], target);
+    }
+}
+
+static void print_target(page *p, ranking *rankings, size_t target)
+{
+    screen *s = &p->s;
+    const tkr_result *r = s->result;
+    size_t ready = 0;
+    while (ready < r->run_count && ranking_init(&rankings[ready], &r->runs[ready], target))
+        ready++;
+    if (ready == r->run_count) {
+        if (target > 0)
+            screen_line(s);
+        wording_head(s, target);
+        wording_sign(s, target, p->any_signed, p->any_unsigned);
+        screen_line(s);
+        if (r->run_count == 1)
+            print_one(p, &rankings[0], target);
+        else
+            print_several(p, rankings, target);
+    } else {
+        s->o->bytes.failed = true;
+    }
+    while (ready > 0)
+        ranking_fini(&rankings[--ready]);
+}
+
+/* Pieces no wider than the narrowest place that a sentence gets. */
+static pieces_options text_options(const screen *s)
+{
+    size_t width = (size_t)s->options.width, column = name_column(s->result);
+    size_t indent = s->result->run_count > 1 && column <= width / 3 ? column : TEXT_INDENT;
+    return (pieces_options){.ascii = s->options.ascii, .shows_special = s->options.special == TKR_SPECIAL_SHOW, .most = width - indent};
+}
+
+static void print_explanation(page *p)
+{
+    const tkr_result *r = p->s.result;
+    pieces_options options = text_options(&p->s);
+    for (size_t i = 0; i < r->run_count; i++) {
+        p->any_signed |= r->runs[i].facts.is_signed;
+        p->any_unsigned |= !r->runs[i].facts.is_signed;
+    }
+    ranking *rankings = NEW(ranking, r->run_count);
+    if (rankings && pieces_init(&p->text, r, &options)) {
+        for (size_t target = 0; target < r->target_count; target++)
+            print_target(p, rankings, target);
+    } else {
+        p->s.o->bytes.failed = true;
+    }
+    shown_pieces_fini(&p->text);
+    memory_free(rankings);
+}
+
+/* Arrays that no view above knows: what there is. */
+static void print_arrays(screen *s)
+{
+    const tkr_result *r = s->result;
+    for (size_t i = 0; i < r->array_count; i++) {
+        const tkr_array *a = r->arrays[i];
+        out_format(s->o, "%s ", a->name);
+        for (size_t d = 0; d < a->rank; d++)
+            out_format(s->o, "%s%s %zu", d ? (s->options.ascii ? " x " : " × ") : " ", a->axes[d]->name, a->axes[d]->size);
+        out_format(s->o, "  %s\n", a->unit);
+    }
+}
+
+static bool is_explanation(const tkr_result *r)
+{
+    bool complete = r->run_count > 0 && r->target_count > 0;
+    for (size_t i = 0; i < r->run_count; i++)
+        complete = complete && r->runs[i].scores && r->runs[i].scores->rank == 2;
+    return complete;
+}
+
+tkr_status tkr_present_terminal(const tkr_result *result, const tkr_terminal_options *options, tkr_sink_fn *sink, void *user,
+                                tkr_error *error)
+{
+    if (!result || !sink)
+        return fail(error, TKR_E_USAGE_ARGUMENT, "tkr_present_terminal needs a result and a sink");
+    tkr_terminal_options used = options ? *options : tkr_terminal_options_defaults();
+    out o;
+    page p = {0};
+    out_init(&o, sink, user);
+    screen_init(&p.s, &o, result, &used);
+    if (is_explanation(result))
+        print_explanation(&p);
+    else
+        print_arrays(&p.s);
+    return out_finish(&o, error);
+}

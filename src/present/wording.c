@@ -1,0 +1,335 @@
+/*
+ * Sentences.  Labels and tokens are made safe and cut before they enter one.
+ *
+ * The check is one real forward pass without the top feature.  Where it contradicts the method (removing what pushes
+ * towards the target does not lower it) the sentence says that instead of the finding.
+ */
+#include "present/wording.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "present/figures.h"
+
+enum { SENTENCE_MAXIMUM = 16 * 1024, LABEL_COLUMNS = 40 };
+
+static void begin_sentence(buffer *b) { buffer_init(b, SENTENCE_MAXIMUM); }
+
+/* Prints and frees. */
+static void end_sentence(screen *s, buffer *b, size_t indent, size_t bold)
+{
+    if (buffer_ok(b))
+        screen_paragraph(s, indent, buffer_as_view(b), bold);
+    s->o->bytes.failed |= !buffer_ok(b);
+    buffer_fini(b);
+}
+
+static void add_label(const screen *s, buffer *b, const char *label)
+{
+    visible_text(b, view_of(label ? label : "?"), s->options.ascii, LABEL_COLUMNS);
+}
+
+static void add_quoted(const screen *s, buffer *b, const char *label)
+{
+    buffer_byte(b, '"');
+    add_label(s, b, label);
+    buffer_byte(b, '"');
+}
+
+static bool is(const char *text, const char *word) { return text && view_is(view_of(text), word); }
+
+/* ---- the first line ---- */
+
+static void add_prediction(const screen *s, buffer *b, const tkr_target_facts *t)
+{
+    char figure[FIGURE_ROOM];
+    add_label(s, b, t->label);
+    if (t->foil) {
+        buffer_text(b, " over ");
+        add_label(s, b, t->foil);
+    }
+    bool as_probability = isfinite(t->probability) && !t->foil;
+    buffer_format(b, " %s", as_probability ? figure_probability(figure, t->probability, (double)NAN)
+                                           : figure_alone(figure, t->value, s->options.ascii));
+    if (t->position >= 0)
+        buffer_format(b, " at token %lld", (long long)t->position);
+}
+
+/* Not what the model says?  Then what it says. */
+static void add_rival(const screen *s, buffer *b, const tkr_target_facts *t)
+{
+    const tkr_result *r = s->result;
+    char figure[FIGURE_ROOM];
+    bool first = t == r->targets;
+    if (!first || r->prediction_count == 0 || is(r->model.problem, "multi-label") || is(r->model.problem, "regression"))
+        return;
+    const tkr_prediction *p = &r->predictions[0];
+    if (t->index == (int64_t)p->index || !isfinite(p->probability))
+        return;
+    buffer_text(b, " (the model says ");
+    add_label(s, b, p->label);
+    buffer_format(b, " %s)", figure_probability(figure, p->probability, (double)NAN));
+}
+
+/* "integrated gradients, 32 steps": the first parameter belongs to the name when it is a number. */
+static void add_method(const screen *s, buffer *b, const result_run *run)
+{
+    buffer_text(b, s->options.is_brief ? run->facts.id : run->facts.title);
+    if (s->options.is_brief || run->parameter_count == 0)
+        return;
+    const result_parameter *p = &run->parameters[0];
+    if (p->value[0] >= '0' && p->value[0] <= '9')
+        buffer_format(b, ", %s %s", p->value, p->name);
+}
+
+void wording_head(screen *s, size_t target)
+{
+    const tkr_result *r = s->result;
+    const tkr_target_facts *t = &r->targets[target];
+    const char *comma = s->options.is_brief || r->run_count > 1 ? s->dot : ", ";
+    buffer b;
+    begin_sentence(&b);
+    add_prediction(s, &b, t);
+    size_t bold = b.size;
+    add_rival(s, &b, t);
+    buffer_text(&b, s->dot);
+    if (!s->options.is_brief && r->run_count == 1)
+        buffer_format(&b, "why?%s", s->dot);
+    if (r->run_count == 1)
+        add_method(s, &b, &r->runs[0]);
+    else
+        buffer_format(&b, "%zu methods", r->run_count);
+    buffer_format(&b, "%s%s%s%s", comma, t->measure, comma, r->feature_kind ? r->feature_kind : "tokens");
+    if (is(r->status, "partial"))
+        buffer_format(&b, "%spartial", s->dot);
+    end_sentence(s, &b, 0, bold);
+}
+
+/* ---- the sign ---- */
+
+static void add_signs(const screen *s, buffer *b, const tkr_target_facts *t, const char *towards, const char *away)
+{
+    buffer_format(b, "%s towards ", towards);
+    add_quoted(s, b, t->label);
+    if (t->foil) {
+        buffer_text(b, " over ");
+        add_quoted(s, b, t->foil);
+    }
+    buffer_format(b, ", %s", away);
+}
+
+void wording_sign(screen *s, size_t target, bool any_signed, bool any_unsigned)
+{
+    const tkr_target_facts *t = &s->result->targets[target];
+    bool painted = s->style == TKR_STYLE_HEAT;
+    const char *more = painted ? "Stronger shading means more." : s->style == TKR_STYLE_BARS ? "Higher means more." : "Larger is more.";
+    buffer b;
+    begin_sentence(&b);
+    if (any_signed && painted) {
+        add_signs(s, &b, t, "Orange pushes", t->foil ? "blue the other way." : "blue pushes away from it.");
+    } else if (any_signed) {
+        char away[FIGURE_ROOM];
+        snprintf(away, sizeof away, "\"%s\" %s", s->minus, t->foil ? "the other way" : "away from it");
+        add_signs(s, &b, t, "\"+\"", away);
+    }
+    if (any_unsigned && any_signed)
+        buffer_format(&b, "%s %s A method marked \"no sign\" cannot say for or against.", painted ? "" : ".", more);
+    else if (any_unsigned)
+        buffer_format(&b, "%s This method has no sign: it cannot say for or against.", more);
+    end_sentence(s, &b, 0, 0);
+}
+
+/* ---- the additive line ---- */
+
+static double larger(double a, double b) { return isfinite(b) && fabs(b) > a ? fabs(b) : a; }
+
+static bool has_sum(const screen *s, const result_run *run)
+{
+    return run->facts.is_additive && s->result->target_count == 1 && isfinite(run->facts.sum) && isfinite(run->facts.base);
+}
+
+/* The largest gap of any target: facts hold the first target's, checks hold all. */
+static double worst_gap(const screen *s, const result_run *run)
+{
+    const tkr_result *r = s->result;
+    double worst = run->facts.gap;
+    for (size_t i = 0; i < r->check_count; i++)
+        if (is(r->checks[i].method, run->facts.id) && is(r->checks[i].name, "completeness") && r->checks[i].gap > worst)
+            worst = r->checks[i].gap;
+    return worst;
+}
+
+void wording_additive(screen *s, const result_run *run, size_t target)
+{
+    const tkr_run_facts *f = &run->facts;
+    bool ascii = s->options.ascii;
+    char base[FIGURE_ROOM], sum[FIGURE_ROOM], both[FIGURE_ROOM], full[FIGURE_ROOM], gap[FIGURE_ROOM];
+    buffer b;
+    begin_sentence(&b);
+    if (has_sum(s, run)) {
+        int decimals = figure_decimals(larger(larger(larger(0, f->base), f->sum), f->full));
+        buffer_format(&b, "f(baseline) %s + %s %s = %s %s f(input) %s%sgap %s", figure_signed(base, f->base, decimals, ascii),
+                      ascii ? "sum" : "Σ", figure_signed(sum, f->sum, decimals, ascii),
+                      figure_signed(both, f->base + f->sum, decimals, ascii), ascii ? "~" : "≈",
+                      figure_signed(full, f->full, decimals, ascii), s->dot, figure_percent(gap, f->gap, true));
+    } else if (f->is_additive && target == 0 && isfinite(worst_gap(s, run))) {
+        buffer_format(&b, "scores add up to f(input) - f(baseline)%slargest gap %s", s->dot,
+                      figure_percent(gap, worst_gap(s, run), true));
+    } else if (!f->is_additive) {
+        buffer_format(&b, "not additive: %s has no meaning here", ascii ? "the sum" : "Σ");
+    }
+    if (b.size > 0 || !buffer_ok(&b))
+        end_sentence(s, &b, 2, 0);
+    buffer_fini(&b);
+}
+
+const char *wording_note(const screen *s, const result_run *run, char room[WORDING_NOTE_ROOM])
+{
+    char gap[FIGURE_ROOM];
+    double worst = worst_gap(s, run);
+    if (!run->facts.is_signed)
+        snprintf(room, WORDING_NOTE_ROOM, "no sign");
+    else if (run->facts.is_additive && isfinite(worst))
+        snprintf(room, WORDING_NOTE_ROOM, "gap %s", figure_percent(gap, worst, true));
+    else
+        snprintf(room, WORDING_NOTE_ROOM, "not additive");
+    return room;
+}
+
+/* ---- the finding and its check ---- */
+
+/* The check belongs to the first target. */
+static const tkr_checked *find_check(const screen *s, const result_run *run, size_t target)
+{
+    const tkr_result *r = s->result;
+    for (size_t i = 0; target == 0 && i < r->checked_count; i++)
+        if (is(r->checked[i].method, run->facts.id) && r->checked[i].feature < r->feature_count)
+            return &r->checked[i];
+    return NULL;
+}
+
+/* Before and after, as the measure is shown. */
+static void check_figures(const screen *s, const tkr_checked *c, char before[FIGURE_ROOM], char after[FIGURE_ROOM])
+{
+    if (is(c->measure, "probability")) {
+        figure_probability(before, c->before, c->after);
+        figure_probability(after, c->after, c->before);
+        return;
+    }
+    int decimals = figure_decimals(larger(fabs(c->before), c->after));
+    figure_signed(before, c->before, decimals, s->options.ascii);
+    figure_signed(after, c->after, decimals, s->options.ascii);
+}
+
+static void add_measured(const screen *s, buffer *b, const tkr_checked *c, const tkr_target_facts *t)
+{
+    buffer_format(b, "%s(", is(c->measure, "probability") ? "p" : c->measure);
+    add_label(s, b, t->label);
+    if (t->foil) {
+        buffer_format(b, " %s ", s->minus);
+        add_label(s, b, t->foil);
+    }
+    buffer_byte(b, ')');
+}
+
+/* Does the model do without the feature what its score says? */
+static bool is_confirmed(const tkr_checked *c, double score) { return score < 0 ? c->after > c->before : c->after < c->before; }
+
+static void add_check(const screen *s, buffer *b, const tkr_checked *c, const result_run *run, double score,
+                      const tkr_target_facts *t)
+{
+    char before[FIGURE_ROOM], after[FIGURE_ROOM];
+    const char *label = s->result->features[c->feature].label;
+    bool towards = !run->facts.is_signed || score >= 0;
+    check_figures(s, c, before, after);
+    if (is_confirmed(c, towards ? 1 : -1)) {
+        buffer_text(b, "Checked: without ");
+        add_quoted(s, b, label);
+        buffer_text(b, ", ");
+        add_measured(s, b, c, t);
+        buffer_format(b, " %s from %s to %s.", towards ? "falls" : "rises", before, after);
+        return;
+    }
+    buffer_text(b, "Checked: removing ");
+    add_quoted(s, b, label);
+    buffer_format(b, " does not %s ", towards ? "lower" : "raise");
+    add_measured(s, b, c, t);
+    buffer_format(b, " (%s to %s): %s and the model disagree here.", before, after, run->facts.id);
+}
+
+static uint32_t extreme(const ranking *rank, bool most)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < rank->count; i++)
+        if (most ? rank->scores[i] > rank->scores[best] : rank->scores[i] < rank->scores[best])
+            best = i;
+    return best;
+}
+
+/* "superb" pushes hardest towards POSITIVE (+2.91); "thin" pushes hardest away (-1.87). */
+static void add_finding(const screen *s, buffer *b, const result_run *run, const ranking *rank, const tkr_target_facts *t)
+{
+    const tkr_result *r = s->result;
+    uint32_t most = extreme(rank, true), least = extreme(rank, false);
+    double up = (double)rank->scores[most], down = (double)rank->scores[least];
+    char figure[FIGURE_ROOM];
+    if (up > 0) {
+        add_quoted(s, b, r->features[most].label);
+        buffer_text(b, run->facts.is_signed ? " pushes hardest towards " : " matters most for ");
+        add_label(s, b, t->label);
+        buffer_format(b, " (%s)", ranking_figure(rank, figure, up, s->options.ascii));
+    }
+    if (down < 0) {
+        buffer_text(b, up > 0 ? "; " : "");
+        add_quoted(s, b, r->features[least].label);
+        buffer_text(b, up > 0 ? " pushes hardest away" : " pushes hardest away from ");
+        if (up <= 0)
+            add_label(s, b, t->label);
+        buffer_format(b, " (%s)", ranking_figure(rank, figure, down, s->options.ascii));
+    }
+    buffer_byte(b, '.');
+}
+
+void wording_finding(screen *s, const result_run *run, const ranking *rank, size_t target)
+{
+    const tkr_target_facts *t = &s->result->targets[target];
+    const tkr_checked *c = find_check(s, run, target);
+    double score = c ? (double)rank->scores[c->feature] : 0;
+    buffer b;
+    if (rank->count == 0)
+        return;
+    if (rank->largest <= 0 || !c || is_confirmed(c, run->facts.is_signed ? score : 1)) {
+        begin_sentence(&b);
+        if (s->result->run_count > 1)
+            buffer_format(&b, "%s: ", run->facts.id);
+        if (rank->largest > 0)
+            add_finding(s, &b, run, rank, t);
+        else
+            buffer_text(&b, "No feature moves the target: every score is 0.");
+        end_sentence(s, &b, 2, 0);
+    }
+    if (c && rank->largest > 0) {
+        begin_sentence(&b);
+        add_check(s, &b, c, run, score, t);
+        end_sentence(s, &b, 2, 0);
+    }
+}
+
+void wording_brief(screen *s, const result_run *run, size_t target)
+{
+    const tkr_checked *c = find_check(s, run, target);
+    char before[FIGURE_ROOM], after[FIGURE_ROOM], note[WORDING_NOTE_ROOM];
+    buffer b;
+    begin_sentence(&b);
+    if (target == 0)
+        buffer_text(&b, wording_note(s, run, note));
+    if (c) {
+        check_figures(s, c, before, after);
+        buffer_format(&b, "%schecked: without ", s->dot);
+        add_quoted(s, &b, s->result->features[c->feature].label);
+        buffer_format(&b, " %s %s %s", before, s->options.ascii ? "->" : "→", after);
+    }
+    if (b.size > 0 || !buffer_ok(&b))
+        end_sentence(s, &b, 2, 0);
+    buffer_fini(&b);
+}

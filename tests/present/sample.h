@@ -1,0 +1,55 @@
+/*
+ * Results made by hand for the tests of the presenters: the sentence of the documentation and hostile relatives of it.
+ *
+ * A sample is plain memory of the test; nothing in it is freed.  Fields may be changed before it is presented.
+ */
+#ifndef TESTS_PRESENT_SAMPLE_H
+#define TESTS_PRESENT_SAMPLE_H
+
+#include <math.h>
+
+#include "base/buffer.h"
+#include "explain/result.h"
+
+enum { SAMPLE_FEATURES = 32, SAMPLE_RUNS = 4, SAMPLE_TARGETS = 3 };
+
+typedef struct sample {
+    tkr_result result;
+    char text[4096];
+    result_token tokens[SAMPLE_FEATURES + 2];
+    result_feature features[SAMPLE_FEATURES];
+    uint32_t members[SAMPLE_FEATURES];
+    char labels[SAMPLE_FEATURES][1024];
+    const char *feature_labels[SAMPLE_FEATURES];
+    const char *class_labels[2], *target_labels[SAMPLE_TARGETS];
+    tkr_prediction predictions[2];
+    tkr_target_facts targets[SAMPLE_TARGETS];
+    result_run runs[SAMPLE_RUNS];
+    result_parameter parameters[4];
+    tkr_axis target_axis, feature_axis;
+    tkr_array arrays[SAMPLE_RUNS];
+    tkr_array *array_list[SAMPLE_RUNS];
+    float scores[SAMPLE_RUNS][SAMPLE_TARGETS * SAMPLE_FEATURES];
+    char array_names[SAMPLE_RUNS][32];
+    tkr_check checks[SAMPLE_RUNS];
+    tkr_checked checked[SAMPLE_RUNS];
+    tkr_warning warnings[2];
+} sample;
+
+/* One word and its score. */
+typedef struct sample_word {
+    const char *text;
+    float score;
+} sample_word;
+
+/* A result for `text` whose features are the given words in text order (each looked up after the one before). */
+void sample_init(sample *s, const char *text, const sample_word *words, size_t count);
+/* The sentence of the documentation: "The plot is thin, but the acting is superb." */
+void sample_plot(sample *s);
+/* One more method over the same features; scores are those of the first times `factor`. */
+void sample_add_run(sample *s, const char *id, bool is_signed, bool is_additive, float factor);
+
+/* Collects output; also a tkr_sink_fn. */
+bool sample_sink(void *user, const char *bytes, size_t count);
+
+#endif

@@ -1,0 +1,423 @@
+/*
+ * Terminal output: golden files over widths, colours, themes and characters, and what must hold for any text.
+ * TOKRAY_UPDATE_GOLDEN=1 writes the golden files anew; look at them before they are committed.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <tokray/present.h>
+
+#include "base/memory.h"
+#include "present/sample.h"
+#include "support/workplace.h"
+
+static const char HOSTILE[] = "</script> \"'& \x1b[31mred \xE2\x80\xAE" "evil\xE2\x80\xAC \xE2\x80\xA8 \x07 \xC2\x9B"
+                              "31m \xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7 \xD8\xA7\xD9\x84 \xE0\xA4\x95\xE0\xA4\xBF "
+                              "\xE6\x97\xA5\xE6\x9C\xAC \x80\xFF end";
+
+/* ---- helpers ---- */
+
+static char *show(sample *s, const tkr_terminal_options *options)
+{
+    buffer b;
+    tkr_error error = {0};
+    buffer_init(&b, 1 << 24);
+    assert_int_equal(tkr_present_terminal(&s->result, options, sample_sink, &b, &error), TKR_OK);
+    assert_true(buffer_ok(&b));
+    return b.data; /* freed with memory_free */
+}
+
+static const char *golden_folder(void)
+{
+    static char path[WORK_PATH];
+    const char *data = getenv("TOKRAY_TEST_DATA");
+    snprintf(path, sizeof path, "%s/present/golden", data ? data : "tests");
+    if (data)
+        snprintf(path, sizeof path, "%s/../present/golden", data);
+    return path;
+}
+
+static void check_golden(const char *name, sample *s, const tkr_terminal_options *options)
+{
+    char *got = show(s, options);
+    if (getenv("TOKRAY_UPDATE_GOLDEN")) {
+        assert_true(work_write_text(golden_folder(), name, got));
+    } else {
+        size_t size = 0;
+        char *want = work_read(golden_folder(), name, &size);
+        if (!want)
+            fail_msg("no golden file %s in %s", name, golden_folder());
+        if (strcmp(want, got) != 0)
+            fail_msg("%s differs; wanted:\n%s\ngot:\n%s", name, want, got);
+        free(want);
+    }
+    memory_free(got);
+}
+
+/* Removes our own escape sequences (SGR only); fails on any other control character. */
+static void strip_colors(char *text)
+{
+    char *to = text;
+    for (char *from = text; *from;) {
+        if (*from == '\x1b') {
+            assert_int_equal(from[1], '[');
+            from += 2 + strspn(from + 2, "0123456789;");
+            assert_int_equal(*from++, 'm');
+            continue;
+        }
+        assert_true((unsigned char)*from >= 0x20 || *from == '\n');
+        assert_int_not_equal(*from, 0x7F);
+        *to++ = *from++;
+    }
+    *to = '\0';
+}
+
+static void check_widths(const char *text, size_t width)
+{
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        size_t columns = tkr_columns(line, length);
+        if (columns > width)
+            fail_msg("%zu columns, %zu allowed: %.*s", columns, width, (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* ---- golden files ---- */
+
+static void test_terminal__matches_golden_files(void **state)
+{
+    static const int widths[] = {40, 80, 120};
+    static const char *const colors[] = {"none", "16", "256", "24bit"};
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_plot(s);
+    for (size_t w = 0; w < 3; w++)
+        for (int color = 0; color < 4; color++)
+            for (int light = 0; light < 2; light++)
+                for (int ascii = 0; ascii < 2; ascii++) {
+                    char name[96];
+                    tkr_terminal_options o = tkr_terminal_options_defaults();
+                    o.width = widths[w];
+                    o.color = (tkr_color)color;
+                    o.is_light = light;
+                    o.ascii = ascii;
+                    snprintf(name, sizeof name, "%d-%s-%s-%s.txt", widths[w], colors[color], light ? "light" : "dark",
+                             ascii ? "ascii" : "utf8");
+                    check_golden(name, s, &o);
+                }
+    memory_free(s);
+}
+
+static void test_terminal__matches_golden_files_of_views(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_plot(s);
+    o.is_brief = true;
+    o.top = 3;
+    check_golden("brief.txt", s, &o);
+    o = tkr_terminal_options_defaults();
+    o.full_table = true;
+    check_golden("full.txt", s, &o);
+    o = tkr_terminal_options_defaults();
+    o.style = TKR_STYLE_PLAIN;
+    check_golden("plain.txt", s, &o);
+    o = tkr_terminal_options_defaults();
+    o.special = TKR_SPECIAL_SHOW;
+    s->result.feature_kind = "tokens";
+    check_golden("tokens.txt", s, &o);
+    s->result.feature_kind = "words";
+    o = tkr_terminal_options_defaults();
+    sample_add_run(s, "occlusion", true, false, 0.4f);
+    sample_add_run(s, "rollout", false, false, 0.3f);
+    check_golden("methods.txt", s, &o);
+    o.color = TKR_COLOR_24BIT;
+    check_golden("methods-24bit.txt", s, &o);
+    memory_free(s);
+}
+
+/* ---- what must hold ---- */
+
+static void test_terminal__no_line_is_wider_than_the_terminal(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    for (int runs = 1; runs <= 3; runs++)
+        for (int width = 30; width <= 130; width += 7) {
+            sample_plot(s);
+            for (int i = 1; i < runs; i++)
+                sample_add_run(s, i == 1 ? "occlusion" : "rollout", i == 1, false, 0.4f);
+            tkr_terminal_options o = tkr_terminal_options_defaults();
+            o.width = width;
+            o.color = TKR_COLOR_24BIT;
+            char *text = show(s, &o);
+            strip_colors(text);
+            check_widths(text, (size_t)width);
+            memory_free(text);
+        }
+    memory_free(s);
+}
+
+static void test_terminal__hostile_text_is_shown_never_obeyed(void **state)
+{
+    static const sample_word words[] = {{"</script>", 1}, {"\x1b[31mred", -2}, {"\xE2\x80\xAE" "evil\xE2\x80\xAC", 3}, {"end", 0.5f}};
+    static const char *const hidden[] = {"\xE2\x80\xAE", "\xE2\x80\xAC", "\xE2\x80\xA8", "\xC2\x9B", "\x07"};
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_init(s, HOSTILE, words, 4);
+    s->targets[0].label = "\x1b]0;owned\x07\xE2\x80\xAE";
+    for (int style = 0; style < 4; style++)
+        for (int tokens = 0; tokens < 2; tokens++) {
+            tkr_terminal_options o = tkr_terminal_options_defaults();
+            o.style = (tkr_style)style;
+            o.color = TKR_COLOR_24BIT;
+            s->result.feature_kind = tokens ? "tokens" : "words";
+            char *text = show(s, &o);
+            strip_colors(text);
+            for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+                assert_null(strstr(text, hidden[i]));
+            if (style != TKR_STYLE_PLAIN)
+                assert_non_null(strstr(text, "⟨80 FF⟩"));
+            assert_non_null(strstr(text, "␛[31mred"));
+            assert_non_null(strstr(text, "⟨U+202E⟩evil"));
+            check_widths(text, 80);
+            memory_free(text);
+        }
+    memory_free(s);
+}
+
+static void test_terminal__hostile_text_matches_its_golden_file(void **state)
+{
+    static const sample_word words[] = {{"</script>", 1}, {"\x1b[31mred", -2}, {"\xE2\x80\xAE" "evil\xE2\x80\xAC", 3}, {"end", 0.5f}};
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_init(s, HOSTILE, words, 4);
+    check_golden("hostile.txt", s, &o);
+    o.ascii = true;
+    check_golden("hostile-ascii.txt", s, &o);
+    memory_free(s);
+}
+
+static void test_terminal__a_word_longer_than_the_line_is_cut(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    char text[1001];
+    memset(text, 'a', 1000);
+    text[1000] = '\0';
+    const sample_word words[] = {{text, 2}};
+    sample_init(s, text, words, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    char *shown = show(s, &o);
+    check_widths(shown, 80);
+    size_t letters = 0;
+    for (const char *at = shown; *at; at++)
+        letters += *at == 'a';
+    assert_true(letters >= 1000);
+    memory_free(shown);
+    memory_free(s);
+}
+
+static void test_terminal__says_when_the_check_contradicts_the_method(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    o.width = 200;
+    sample_plot(s);
+    char *agrees = show(s, &o);
+    assert_non_null(strstr(agrees, "\"superb\" pushes hardest towards POSITIVE (+2.91); \"thin\" pushes hardest away (−1.87)."));
+    assert_non_null(strstr(agrees, "Checked: without \"superb\", p(POSITIVE) falls from 0.98 to 0.44."));
+    s->checked[0].after = 0.99;
+    char *contradicts = show(s, &o);
+    assert_null(strstr(contradicts, "pushes hardest towards"));
+    assert_non_null(strstr(contradicts, "Checked: removing \"superb\" does not lower p(POSITIVE) (0.98 to 0.99)"));
+    memory_free(agrees);
+    memory_free(contradicts);
+    memory_free(s);
+}
+
+static void test_terminal__numbers_that_round_to_nothing_are_0(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_plot(s);
+    s->scores[0][0] = -0.0001f;
+    char *text = show(s, &o);
+    assert_null(strstr(text, "−0.00"));
+    assert_null(strstr(text, "+0.00"));
+    memory_free(text);
+    for (size_t i = 0; i < s->result.feature_count; i++)
+        s->scores[0][i] = 0;
+    text = show(s, &o);
+    assert_non_null(strstr(text, "every score is 0"));
+    memory_free(text);
+    memory_free(s);
+}
+
+static void test_terminal__regression_has_no_probability(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_plot(s);
+    s->result.model.problem = "regression";
+    s->targets[0].label = "LABEL_0";
+    s->targets[0].probability = s->predictions[0].probability = (double)NAN;
+    s->checked[0] = (tkr_checked){"ig", "mask", "logit", 9, 2.01, -0.35};
+    char *text = show(s, &o);
+    assert_int_equal(strncmp(text, "LABEL_0 +2.01 · why?", strlen("LABEL_0 +2.01 · why?")), 0);
+    assert_non_null(strstr(text, "logit(LABEL_0) falls from +2.01 to −0.35."));
+    memory_free(text);
+    memory_free(s);
+}
+
+static void test_terminal__contrast_names_both_sides(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_plot(s);
+    s->targets[0].foil = "NEGATIVE";
+    s->targets[0].value = 3.95;
+    char *text = show(s, &o);
+    assert_non_null(strstr(text, "POSITIVE over NEGATIVE +3.95"));
+    assert_non_null(strstr(text, "\"+\" towards \"POSITIVE\" over \"NEGATIVE\", \"−\" the other way"));
+    memory_free(text);
+    memory_free(s);
+}
+
+static void test_terminal__several_targets_get_a_block_each(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_plot(s);
+    s->targets[1] = s->targets[0];
+    s->targets[1].id = "t1";
+    s->targets[1].label = "NEGATIVE";
+    s->targets[1].probability = 0.019;
+    s->result.target_count = s->target_axis.size = 2;
+    for (size_t i = 0; i < s->result.feature_count; i++)
+        s->scores[0][s->result.feature_count + i] = -s->scores[0][i];
+    s->arrays[0].size *= 2;
+    char *text = show(s, &o);
+    assert_non_null(strstr(text, "POSITIVE 0.98 · why?"));
+    assert_non_null(strstr(text, "\nNEGATIVE 0.02 · why?"));
+    assert_non_null(strstr(text, "\"thin\" pushes hardest towards NEGATIVE (+1.87)"));
+    assert_null(strstr(text, "f(baseline) −0.80")); /* the figures of one target say nothing about two */
+    memory_free(text);
+    memory_free(s);
+}
+
+static void test_terminal__special_tokens_fold_show_hide(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_plot(s);
+    char *fold = show(s, &o);
+    o.special = TKR_SPECIAL_SHOW;
+    char *shown = show(s, &o);
+    o.special = TKR_SPECIAL_HIDE;
+    char *hidden = show(s, &o);
+    assert_non_null(strstr(fold, "special (2)"));
+    assert_null(strstr(fold, "[CLS]"));
+    assert_non_null(strstr(shown, "  [CLS]  The"));
+    assert_non_null(strstr(shown, "[SEP]"));
+    assert_null(strstr(hidden, "special (2)"));
+    assert_non_null(strstr(hidden, "41%")); /* hiding never rescales */
+    memory_free(fold);
+    memory_free(shown);
+    memory_free(hidden);
+    memory_free(s);
+}
+
+static void test_terminal__ids_without_text_show_the_pieces(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_plot(s);
+    s->result.input_count = 0;
+    char *text = show(s, &o);
+    assert_non_null(strstr(text, "The  plot  is  thin  ,  but"));
+    memory_free(text);
+    memory_free(s);
+}
+
+static bool refuse(void *user, const char *bytes, size_t count)
+{
+    (void)user, (void)bytes, (void)count;
+    return false;
+}
+
+static void test_terminal__a_sink_that_refuses_ends_with_io_write(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_error error = {0};
+    sample_plot(s);
+    assert_int_equal(tkr_present_terminal(&s->result, NULL, refuse, NULL, &error), TKR_E_IO_WRITE);
+    assert_int_equal(tkr_present_terminal(NULL, NULL, refuse, NULL, NULL), TKR_E_USAGE_ARGUMENT);
+    memory_free(s);
+}
+
+static bool ignore(void *user, const char *bytes, size_t count)
+{
+    (void)user, (void)bytes, (void)count;
+    return true;
+}
+
+static void test_terminal__survives_every_failing_allocation(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_plot(s);
+    sample_add_run(s, "occlusion", true, false, 0.4f);
+    uint64_t failures = 0;
+    for (uint64_t nth = 1; nth < 10000; nth++) {
+        tkr_error error = {0};
+        memory_fail_at(nth, 0);
+        tkr_status status = tkr_present_terminal(&s->result, NULL, ignore, NULL, &error);
+        bool reached = memory_allocations() >= nth;
+        memory_fail_at(0, 0);
+        if (!reached)
+            break;
+        assert_int_equal(status, TKR_E_LIMIT_OOM);
+        failures++;
+    }
+    assert_true(failures > 10);
+    memory_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_terminal__matches_golden_files),
+        cmocka_unit_test(test_terminal__matches_golden_files_of_views),
+        cmocka_unit_test(test_terminal__no_line_is_wider_than_the_terminal),
+        cmocka_unit_test(test_terminal__hostile_text_is_shown_never_obeyed),
+        cmocka_unit_test(test_terminal__hostile_text_matches_its_golden_file),
+        cmocka_unit_test(test_terminal__a_word_longer_than_the_line_is_cut),
+        cmocka_unit_test(test_terminal__says_when_the_check_contradicts_the_method),
+        cmocka_unit_test(test_terminal__numbers_that_round_to_nothing_are_0),
+        cmocka_unit_test(test_terminal__regression_has_no_probability),
+        cmocka_unit_test(test_terminal__contrast_names_both_sides),
+        cmocka_unit_test(test_terminal__several_targets_get_a_block_each),
+        cmocka_unit_test(test_terminal__special_tokens_fold_show_hide),
+        cmocka_unit_test(test_terminal__ids_without_text_show_the_pieces),
+        cmocka_unit_test(test_terminal__a_sink_that_refuses_ends_with_io_write),
+        cmocka_unit_test(test_terminal__survives_every_failing_allocation),
+    };
+    return cmocka_run_group_tests_name("terminal", tests, NULL, NULL);
+}
