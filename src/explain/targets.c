@@ -27,6 +27,13 @@ static tkr_status fail_side(tkr_error *error, tkr_status code, const side *s)
     return code;
 }
 
+/* The same, pointing at a part of the side. */
+static tkr_status fail_part(tkr_error *error, tkr_status code, const side *s, view part)
+{
+    fail_field(error, "target", (int64_t)s->offset + (part.data - s->spec.data), (int64_t)part.size);
+    return code;
+}
+
 /* ---- which rows are read ---- */
 
 static bool is_mask(const question *q, size_t i)
@@ -117,7 +124,7 @@ static tkr_status find_label(const question *q, view name, side *s, tkr_error *e
     if (s->output >= 0)
         return TKR_OK;
     fail(error, TKR_E_TARGET_UNKNOWN_LABEL, "no label %s in model %s", QUOTE(name), m->name);
-    fail_side(error, TKR_E_TARGET_UNKNOWN_LABEL, s);
+    fail_part(error, TKR_E_TARGET_UNKNOWN_LABEL, s, name);
     list_labels(m, name, error);
     return error->code;
 }
@@ -127,11 +134,11 @@ static tkr_status find_class(const question *q, view number, side *s, tkr_error 
     uint64_t index;
     if (!number_parse_u64(number, &index)) {
         fail(error, TKR_E_TARGET_SYNTAX, "class %s is not a whole number", QUOTE(number));
-        return fail_side(error, error->code, s);
+        return fail_part(error, error->code, s, number);
     }
     if (index >= q->outputs) {
         fail(error, TKR_E_TARGET_RANGE, "class %llu; the model has 0 to %zu", (unsigned long long)index, q->outputs - 1);
-        return fail_side(error, error->code, s);
+        return fail_part(error, error->code, s, number);
     }
     s->output = (int32_t)index;
     return TKR_OK;

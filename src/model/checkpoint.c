@@ -173,26 +173,26 @@ static tkr_status read_dtype(const reading *r, const json_t *entry, stored_tenso
 static tkr_status read_shape(const reading *r, const json_t *entry, stored_tensor *t)
 {
     const json_t *shape = json_object_get(entry, "shape");
-    const char *file = r->shown, *name = QUOTE(view_of(t->name));
+    const char *file = r->shown;
     if (!json_is_array(shape))
-        return fail(r->error, TKR_E_ST_SHAPE, "%s: shape of tensor %s is %s; it must be an array", file, name,
+        return fail(r->error, TKR_E_ST_SHAPE, "%s: shape of tensor %s is %s; it must be an array", file, QUOTE(view_of(t->name)),
                     json_kind_name(shape));
     t->rank = json_array_size(shape);
     if (t->rank > TENSOR_RANK_MAX)
-        return fail(r->error, TKR_E_ST_SHAPE, "%s: tensor %s has %zu dimensions; at most %d", file, name,
+        return fail(r->error, TKR_E_ST_SHAPE, "%s: tensor %s has %zu dimensions; at most %d", file, QUOTE(view_of(t->name)),
                     t->rank, TENSOR_RANK_MAX);
     for (size_t i = 0; i < t->rank; i++) {
         const json_t *extent = json_array_get(shape, i);
         if (!json_is_integer(extent))
             return fail(r->error, TKR_E_ST_SHAPE,
-                        "%s: dimension %zu of tensor %s is %s; it must be a whole number ≥ 0", file, i, name,
+                        "%s: dimension %zu of tensor %s is %s; it must be a whole number ≥ 0", file, i, QUOTE(view_of(t->name)),
                         json_is_real(extent) ? "a fraction" : json_kind_name(extent));
         json_int_t value = json_integer_value(extent);
         if (value < 0 || value > DIMENSION_MAX)
             return fail(r->error, TKR_E_ST_SHAPE,
                         "%s: dimension %zu of tensor %s is %lld; it must be a whole number ≥ 0 and"
                         " at most %lld",
-                        file, i, name, (long long)value, (long long)DIMENSION_MAX);
+                        file, i, QUOTE(view_of(t->name)), (long long)value, (long long)DIMENSION_MAX);
         t->shape[i] = (size_t)value;
     }
     return TKR_OK;
@@ -219,27 +219,27 @@ static tkr_status read_offsets(const reading *r, const json_t *entry, stored_ten
 {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const json_t *first = json_array_get(offsets, 0), *second = json_array_get(offsets, 1);
-    const char *file = r->shown, *name = QUOTE(view_of(t->name));
+    const char *file = r->shown;
     if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(second))
         return fail(r->error, TKR_E_ST_ENTRY, "%s: data_offsets of tensor %s must be two whole numbers", file,
-                    name);
+                    QUOTE(view_of(t->name)));
     long long begin = json_integer_value(first), end = json_integer_value(second);
     if (begin < 0)
         return fail(r->error, TKR_E_ST_OFFSETS, "%s: tensor %s: [%lld, %lld] begins before the data", file,
-                    name, begin, end);
+                    QUOTE(view_of(t->name)), begin, end);
     if (end < begin)
-        return fail(r->error, TKR_E_ST_OFFSETS, "%s: tensor %s: end %lld is before begin %lld", file, name, end,
+        return fail(r->error, TKR_E_ST_OFFSETS, "%s: tensor %s: end %lld is before begin %lld", file, QUOTE(view_of(t->name)), end,
                     begin);
     if ((unsigned long long)end > r->data_bytes)
         return fail(r->error, TKR_E_ST_OFFSETS,
                     "%s: tensor %s: [%lld, %lld] passes the end of the data (%zu bytes); the file"
                     " is shorter than its header says: an interrupted download",
-                    file, name, begin, end, r->data_bytes);
+                    file, QUOTE(view_of(t->name)), begin, end, r->data_bytes);
     t->begin = (size_t)begin;
     t->bytes = (size_t)(end - begin);
     if (t->bytes != wanted)
         return fail(r->error, TKR_E_ST_SIZE_MISMATCH,
-                    "%s: tensor %s: shape %s of %s needs %zu bytes, data_offsets give %zu", file, name,
+                    "%s: tensor %s: shape %s of %s needs %zu bytes, data_offsets give %zu", file, QUOTE(view_of(t->name)),
                     SHAPE(t->shape, t->rank), t->dtype, wanted, t->bytes);
     t->data = r->file->data + r->data_offset + t->begin;
     return TKR_OK;

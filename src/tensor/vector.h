@@ -115,6 +115,21 @@ VECTOR_FN void wide_store(double *p, wide w)
     _mm512_storeu_pd(p + 8, w.hi);
 }
 
+VECTOR_FN double wide_sum(wide w)
+{
+    const __m512d s = _mm512_add_pd(w.lo, w.hi);
+    const __m256d q = _mm256_add_pd(_mm512_castpd512_pd256(s), _mm512_extractf64x4_pd(s, 1));
+    const __m128d d = _mm_add_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(d, _mm_unpackhi_pd(d, d)));
+}
+VECTOR_FN real vec_largest(vec v)
+{
+    const __m256 h = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    const __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    const __m128 d = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(d, _mm_shuffle_ps(d, d, 1)));
+}
+
 #elif defined(LEVEL_AVX2) /* --------------------------------------------------------------------------- AVX2 */
 
 typedef struct vec {
@@ -293,6 +308,20 @@ VECTOR_FN void wide_store(double *p, wide w)
     _mm256_storeu_pd(p + 12, w.d);
 }
 
+VECTOR_FN double wide_sum(wide w)
+{
+    const __m256d q = _mm256_add_pd(_mm256_add_pd(w.a, w.c), _mm256_add_pd(w.b, w.d));
+    const __m128d d = _mm_add_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(d, _mm_unpackhi_pd(d, d)));
+}
+VECTOR_FN real vec_largest(vec v)
+{
+    const __m256 h = _mm256_max_ps(v.lo, v.hi);
+    const __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    const __m128 d = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(d, _mm_shuffle_ps(d, d, 1)));
+}
+
 #else /* -------------------------------------------------------------------------------------------- portable */
 
 typedef struct vec {
@@ -370,6 +399,23 @@ VECTOR_FN wide wide_fma(wide a, wide b, wide c) { EACH_LANE(wide, fma(a.at[i], b
 VECTOR_FN wide wide_load(const double *p) { EACH_LANE(wide, p[i]); }
 VECTOR_FN void wide_store(double *p, wide w) { memcpy(p, w.at, sizeof w.at); }
 
+/* Sum of the lanes in a fixed tree: the upper half is added to the lower one until one lane is left. */
+VECTOR_FN double wide_sum(wide w)
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            w.at[i] += w.at[i + half];
+    return w.at[0];
+}
+/* Largest lane; a NaN may be lost. */
+VECTOR_FN real vec_largest(vec v)
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            v.at[i] = v.at[i] > v.at[i + half] ? v.at[i] : v.at[i + half];
+    return v.at[0];
+}
+
 #undef EACH_LANE
 #endif /* levels */
 
@@ -383,26 +429,12 @@ VECTOR_FN void vec_put(real *p, vec v, size_t left)
         vec_store_part(p, v, left);
 }
 
-/* Sum of the lanes in a fixed tree: halves are added until one is left. */
-VECTOR_FN double wide_sum(wide w)
-{
-    double a[LANES];
-    wide_store(a, w);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            a[i] += a[i + half];
-    return a[0];
-}
+static const real lane_numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-/* Largest lane; a NaN may be lost. */
-VECTOR_FN real vec_largest(vec v)
+/* The first `left` lanes of v, `fill` in the others. */
+VECTOR_FN vec vec_keep(vec v, size_t left, real fill)
 {
-    real a[LANES];
-    vec_store(a, v);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            a[i] = a[i] > a[i + half] ? a[i] : a[i + half];
-    return a[0];
+    return left >= LANES ? v : vec_select(vec_less(vec_load(lane_numbers), vec_set((real)left)), v, vec_set(fill));
 }
 
 #endif

@@ -103,6 +103,14 @@ static void try_case(const bad_case *c, const bad_place *place, char text[1024])
         snprintf(text, 1024, "a file is left");
 }
 
+/* A case that seems slow gets two more tries: time on a busy machine has outliers, but only upwards. */
+static void try_patiently(const bad_case *c, const bad_place *place, char text[1024])
+{
+    try_case(c, place, text);
+    for (int again = 0; again < 2 && strncmp(text, "took ", 5) == 0; again++)
+        try_case(c, place, text);
+}
+
 static size_t run_cases(int first, int last)
 {
     char text[1024], all[8192] = "";
@@ -113,7 +121,7 @@ static size_t run_cases(int first, int last)
         if (c->number < first || c->number > last)
             continue;
         if (bad_case_build(c, &place)) {
-            try_case(c, &place, text);
+            try_patiently(c, &place, text);
             ran++;
             size_t used = strlen(all);
             if (text[0])

@@ -154,11 +154,11 @@ static void test_question__wrong_targets_are_pointed_at(void **state)
         tkr_status status;
         int offset, length;
         const char *part;
-    } bad[] = {{"label:LABEL_9", TKR_E_TARGET_UNKNOWN_LABEL, 0, 13, "no label \"LABEL_9\""},
-               {"class:3", TKR_E_TARGET_RANGE, 0, 7, "class 3; the model has 0 to 2"},
-               {"class:x", TKR_E_TARGET_SYNTAX, 0, 7, "not a whole number"},
+    } bad[] = {{"label:LABEL_9", TKR_E_TARGET_UNKNOWN_LABEL, 6, 7, "no label \"LABEL_9\""},
+               {"class:3", TKR_E_TARGET_RANGE, 6, 1, "class 3; the model has 0 to 2"},
+               {"class:x", TKR_E_TARGET_SYNTAX, 6, 1, "not a whole number"},
                {"class:0~class:0", TKR_E_TARGET_SAME, 0, 15, "both sides"},
-               {"class:0~label:q", TKR_E_TARGET_UNKNOWN_LABEL, 8, 7, "no label \"q\""},
+               {"class:0~label:q", TKR_E_TARGET_UNKNOWN_LABEL, 14, 1, "no label \"q\""},
                {"mask", TKR_E_TARGET_TASK, 0, 4, "does not suit"},
                {"positive", TKR_E_TARGET_SYNTAX, 0, 8, "none of predicted"},
                {"", TKR_E_TARGET_SYNTAX, 0, 0, "none of predicted"},

@@ -91,9 +91,9 @@ static void test_kernels__exp_erf_tanh_are_within_2_ulp(void **state)
 {
     (void)state;
     const kernels *k = kernels_best(); /* the levels agree: see below */
-    assert_true(worst_ulp(k, map_exp, exp) <= 2);
-    assert_true(worst_ulp(k, map_erf, erf) <= 2);
-    assert_true(worst_ulp(k, map_tanh, tanh) <= 2);
+    assert_true(worst_ulp(k, map_exp, exp) <= 1.1); /* over all floats: 1.016, 1.120, 1.332 */
+    assert_true(worst_ulp(k, map_erf, erf) <= 1.2);
+    assert_true(worst_ulp(k, map_tanh, tanh) <= 1.4);
 }
 
 /* Where polynomials meet, and where results under- and overflow, every neighbour counts. */
@@ -648,6 +648,25 @@ static void test_kernels__levels_give_the_same_bits_of_rows(void **state)
         }
 }
 
+/* Large numbers that cancel, each pair in another step of the tree: in another order the small ones would be lost. */
+static void test_kernels__sums_follow_one_tree(void **state)
+{
+    (void)state;
+    static const size_t pairs[][2] = {{0, 8}, {1, 5}, {2, 12}, {3, 1}, {7, 6}, {0, 15}, {9, 11}};
+    const kernels *first = kernels_at(0);
+    for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++)
+        for (size_t level = 1; kernels_at(level); level++) {
+            real *x = numbers((uint32_t)p, 16, 1), *y = numbers(1, 16, 1), want[2], got[2];
+            x[pairs[p][0]] = REAL(1e17);
+            x[pairs[p][1]] = REAL(-1e17);
+            first->layer_norm(y, x, x, x, 16, 0, want);
+            kernels_at(level)->layer_norm(y, x, x, x, 16, 0, got);
+            check_same("mean of numbers that cancel", want, got, 1, kernels_at(level));
+            memory_free(x);
+            memory_free(y);
+        }
+}
+
 static void test_kernels__levels_give_the_same_bits_of_attention(void **state)
 {
     (void)state;
@@ -724,6 +743,7 @@ int main(void)
         cmocka_unit_test(test_kernels__causal_rows_stand_alone),
         cmocka_unit_test(test_kernels__levels_give_the_same_bits_of_functions),
         cmocka_unit_test(test_kernels__levels_give_the_same_bits_of_rows),
+        cmocka_unit_test(test_kernels__sums_follow_one_tree),
         cmocka_unit_test(test_kernels__levels_give_the_same_bits_of_attention),
         cmocka_unit_test(test_kernels__transpose_and_tails_stay_inside),
         cmocka_unit_test(test_kernels__table_is_chosen_by_name),
