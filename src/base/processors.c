@@ -1,9 +1,10 @@
 /*
  * Processors granted by control groups, versions 1 and 2.
  *
- * Version 2: PATH/cpu.max holds "QUOTA PERIOD" or "max PERIOD".  Version 1: PATH/cpu.cfs_quota_us (-1: none) and
- * PATH/cpu.cfs_period_us below the controller's own mount.  A group's limit binds its children, so all levels up to the root
- * are asked; inside a container the path may not exist, then only the levels that do count.
+ * Version 2: PATH/cpu.max holds "QUOTA PERIOD" or "max PERIOD".  Version 1: PATH/cpu.cfs_quota_us (-1: none)
+ * and PATH/cpu.cfs_period_us below the controller's own mount.  A group's limit binds its children, so all
+ * levels up to the root are asked; inside a container the path may not exist, then only the levels that do
+ * count.
  * Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of the Linux kernel.
  */
 #include "base/processors.h"
@@ -82,8 +83,8 @@ static int quota_upwards(const char *mount, view controller, view group)
 {
     char folder[PROCESSORS_PATH];
     const int root = snprintf(folder, sizeof folder, "%s/%.*s", mount, (int)controller.size, controller.data);
-    const int written = snprintf(folder, sizeof folder, "%s/%.*s%.*s", mount, (int)controller.size, controller.data,
-                                 (int)group.size, group.data);
+    const int written = snprintf(folder, sizeof folder, "%s/%.*s%.*s", mount, (int)controller.size,
+                                 controller.data, (int)group.size, group.data);
     if (root < 0 || written < root || (size_t)written >= sizeof folder)
         return 0;
     int quota = quota_at(folder);

@@ -1,11 +1,12 @@
 /*
  * The pool of threads and parallel_for.
  *
- * pthreads: the caller publishes a job by storing one word (a counter and the number of runs); each worker waits for the word
- * to change, spinning for some microseconds, since loops follow each other closely, and sleeping on a condition after that.
- * A worker takes part only when its number is below the number of runs in the word it saw, so it never reads a job that is
- * being replaced.  Whoever goes to sleep counts itself first and looks at the word again under the lock; whoever stores the
- * word looks at that count after: one of the two sees the other.
+ * pthreads: the caller publishes a job by storing one word (a counter and the number of runs); each worker
+ * waits for the word to change, spinning for some microseconds, since loops follow each other closely, and
+ * sleeping on a condition after that. A worker takes part only when its number is below the number of runs in
+ * the word it saw, so it never reads a job that is being replaced.  Whoever goes to sleep counts itself first
+ * and looks at the word again under the lock; whoever stores the word looks at that count after: one of the
+ * two sees the other.
  * OpenMP: the same runs as iterations of one parallel region.
  */
 #include "base/threads.h"
@@ -76,10 +77,10 @@ typedef struct worker {
 struct pool {
     int threads;
     scratch *scratches;
-    worker *workers;    /* [threads - 1] */
-    unsigned spins;     /* 0 where threads outnumber processors: spinning would keep others from working */
+    worker *workers; /* [threads - 1] */
+    unsigned spins;  /* 0 where threads outnumber processors: spinning would keep others from working */
     job job;
-    _Atomic uint64_t word; /* counter << RUNS_BITS | runs */
+    _Atomic uint64_t word;  /* counter << RUNS_BITS | runs */
     _Atomic size_t pending; /* workers that still run */
     _Atomic unsigned sleepers;
     atomic_bool caller_sleeps;

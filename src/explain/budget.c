@@ -8,7 +8,7 @@
 #include "base/size.h"
 #include "explain/limits.h"
 
-/* Heap beside blocks and packs: graphs, batch arrays, result, remembered variants. */
+/* Heap beside blocks and packs: graphs, batch arrays, result, remembered variants, what products borrow. */
 static size_t small_bytes(const question *q, size_t sequences, size_t targets, size_t runs, uint64_t variants)
 {
     size_t per_row = 64, per_token = 512, fixed = (size_t)5 << 20; /* arenas grow by blocks of up to 1 MiB */
@@ -17,7 +17,8 @@ static size_t small_bytes(const question *q, size_t sequences, size_t targets, s
     size_t rows = sequences * q->length * per_row + q->length * per_token;
     size_t scores = runs * targets * (q->length + q->feature_count) * 16;
     size_t remembered = (size_t)(variants + 64) * 4 * (words * 8 + targets * sizeof(score) + 1);
-    return fixed + seeds + rows + scores + remembered + q->outputs * 16;
+    size_t products = (size_t)pool_threads(q->session->threads) * gemm_scratch_bytes(q->model->kernels);
+    return fixed + seeds + rows + scores + remembered + products + q->outputs * 16;
 }
 
 /* Bytes and work of a pass over `sequences` copies of the input. */

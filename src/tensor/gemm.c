@@ -1,14 +1,16 @@
 /*
  * Matrix products over weights that are packed once.
  *
- * The pack: N is cut into panels of kernels.panel columns (the last filled up with zeros), K into blocks of BLOCK_K.  All
- * panels of a block of k lie one after the other, each k-major; so a product reads the pack from front to back.
- * The product: the grid of threads is chosen by shape (columns for few rows, rows for many).  Each cell runs over blocks of
- * BLOCK_M rows and BLOCK_K of k; with enough rows the block of A is first copied into the order of the tiles, so that it
- * streams from the second-level cache.  What a cell computes never depends on the others, and each element is summed over k
- * upwards, so neither the grid nor the blocks show in the bits.
+ * The pack: N is cut into panels of kernels.panel columns (the last filled up with zeros), K into blocks of
+ * BLOCK_K.  All panels of a block of k lie one after the other, each k-major; so a product reads the pack
+ * from front to back. The product: the grid of threads is chosen by shape (columns for few rows, rows for
+ * many).  Each cell runs over blocks of BLOCK_M rows and BLOCK_K of k; with enough rows the block of A is
+ * first copied into the order of the tiles, so that it streams from the second-level cache.  What a cell
+ * computes never depends on the others, and each element is summed over k upwards, so neither the grid nor
+ * the blocks show in the bits.
  * OpenBLAS, when it stands behind the door, gets the matrix as it is.
- * Source of the scheme: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34 (2008).
+ * Source of the scheme: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34
+ * (2008).
  */
 #include "tensor/gemm.h"
 
@@ -35,17 +37,19 @@ struct packed {
     size_t outputs, inputs; /* N, K */
     size_t rows, columns;   /* of the matrix */
     bool transposed;
-    openblas blas;          /* gemm is NULL: our own kernels */
+    openblas blas; /* gemm is NULL: our own kernels */
     real *w;
 };
 
 /* ---- The door ---- */
 
-/* OpenBLAS when TOKRAY_GEMM asks for it, or when the processor has no vector kernel and nobody chose a level. */
+/* OpenBLAS when TOKRAY_GEMM asks for it, or when the processor has no vector kernel and nobody chose a level.
+ * */
 static bool door_is_openblas(openblas *blas)
 {
     const char *wanted = getenv("TOKRAY_GEMM");
-    const bool is_asked = wanted && strcmp(wanted, "openblas") == 0, is_refused = wanted && strcmp(wanted, "own") == 0;
+    const bool is_asked = wanted && strcmp(wanted, "openblas") == 0,
+               is_refused = wanted && strcmp(wanted, "own") == 0;
 #ifdef TOKRAY_REAL_DOUBLE
     const bool is_needed = false; /* the test build is about right, not fast */
 #else
@@ -112,7 +116,8 @@ static void pack_steps(void *context, size_t begin, size_t end, int thread)
     for (size_t k = begin; k < end; k++) {
         p->row(p->source, k, row);
         for (size_t panel = 0; panel * width < w->outputs; panel++)
-            memcpy(panel_at(w, k - k % BLOCK_K, panel) + k % BLOCK_K * width, row + panel * width, width * sizeof *row);
+            memcpy(panel_at(w, k - k % BLOCK_K, panel) + k % BLOCK_K * width, row + panel * width,
+                   width * sizeof *row);
     }
 }
 
@@ -137,7 +142,8 @@ static bool pack_elements(size_t *elements, const kernels *k, size_t rows, size_
     return size_mul(elements, padded, inputs);
 }
 
-/* Fewer, larger pages for what is read in one sweep; only a wish, and only for the pages that lie wholly inside. */
+/* Fewer, larger pages for what is read in one sweep; only a wish, and only for the pages that lie wholly
+ * inside. */
 static void ask_for_huge_pages(void *block, size_t bytes)
 {
     const uintptr_t page = 4096, begin = ((uintptr_t)block + page - 1) / page * page;
@@ -172,8 +178,12 @@ packed *packed_new(const kernels *k, size_t rows, size_t columns, matrix_row_fn 
     packed *w = NEW(packed, 1);
     if (!w)
         return NULL;
-    *w = (packed){.kernels = k, .outputs = transposed ? columns : rows, .inputs = transposed ? rows : columns,
-                  .rows = rows, .columns = columns, .transposed = transposed};
+    *w = (packed){.kernels = k,
+                  .outputs = transposed ? columns : rows,
+                  .inputs = transposed ? rows : columns,
+                  .rows = rows,
+                  .columns = columns,
+                  .transposed = transposed};
     if (rows > INT_MAX || columns > INT_MAX || !door_is_openblas(&w->blas))
         w->blas.gemm = NULL;
     size_t elements, bytes;
@@ -224,19 +234,18 @@ typedef struct multiplication {
     size_t panels, row_cells, column_cells;
 } multiplication;
 
-size_t gemm_scratch_bytes(const kernels *k)
-{
-    return k->pack_rows_size(BLOCK_M, BLOCK_K) * sizeof(real);
-}
+size_t gemm_scratch_bytes(const kernels *k) { return k->pack_rows_size(BLOCK_M, BLOCK_K) * sizeof(real); }
 
-/* A copy of the block pays when it is read by several panels and does not fit beside them in the first-level cache. */
+/* A copy of the block pays when it is read by several panels and does not fit beside them in the first-level
+ * cache. */
 static bool is_copy_worth(const kernels *k, size_t rows, size_t panels)
 {
     return rows > k->tile_rows && panels >= 8;
 }
 
 /* Rows [row, row + rows) and panels [panel, panel + panels), over all of k. */
-static void multiply_block(const multiplication *x, size_t row, size_t rows, size_t panel, size_t panels, real *scratch)
+static void multiply_block(const multiplication *x, size_t row, size_t rows, size_t panel, size_t panels,
+                           real *scratch)
 {
     const packed *w = x->w;
     const kernels *table = w->kernels;
@@ -244,9 +253,17 @@ static void multiply_block(const multiplication *x, size_t row, size_t rows, siz
     real *c = x->c + row * x->ldc + column;
     for (size_t k = 0; k == 0 || k < w->inputs; k += BLOCK_K) {
         const size_t depth = least(BLOCK_K, w->inputs - k);
-        product p = {.rows = rows, .k = depth, .columns = least(panels * width, w->outputs - column),
-                     .a = x->a + row * x->lda + k, .lda = x->lda, .w = panel_at(w, k, panel), .panel_step = depth * width,
-                     .c = c, .ldc = x->ldc, .start = c, .lds = x->ldc};
+        product p = {.rows = rows,
+                     .k = depth,
+                     .columns = least(panels * width, w->outputs - column),
+                     .a = x->a + row * x->lda + k,
+                     .lda = x->lda,
+                     .w = panel_at(w, k, panel),
+                     .panel_step = depth * width,
+                     .c = c,
+                     .ldc = x->ldc,
+                     .start = c,
+                     .lds = x->ldc};
         if (k == 0) {
             p.start = x->bias ? x->bias + column : NULL;
             p.lds = 0;
@@ -271,7 +288,8 @@ static void multiply_cells(void *context, size_t begin, size_t end, int thread)
         const size_t panel = x->panels * j / x->column_cells, panel_end = x->panels * (j + 1) / x->column_cells;
         const size_t rows = row_end - row, blocks = (rows + BLOCK_M - 1) / BLOCK_M;
         real *scratch = is_copy_worth(table, rows, panel_end - panel)
-                            ? pool_scratch(x->threads, thread, gemm_scratch_bytes(table)) : NULL;
+                            ? pool_scratch(x->threads, thread, gemm_scratch_bytes(table))
+                            : NULL;
         for (size_t b = 0; b < blocks; b++) {
             const size_t first = row + rows * b / blocks, last = row + rows * (b + 1) / blocks;
             multiply_block(x, first, last - first, panel, panel_end - panel, scratch);
@@ -279,8 +297,8 @@ static void multiply_cells(void *context, size_t begin, size_t end, int thread)
     }
 }
 
-/* The grid whose largest cell costs least: tiles times panels, the copy of its rows, and reading its share of the weights,
- * which costs a panel about as much as five rows do. */
+/* The grid whose largest cell costs least: tiles times panels, the copy of its rows, and reading its share of
+ * the weights, which costs a panel about as much as five rows do. */
 static void choose_grid(multiplication *x, size_t threads)
 {
     size_t best = SIZE_MAX;
@@ -288,7 +306,8 @@ static void choose_grid(multiplication *x, size_t threads)
         if (threads % row_cells != 0)
             continue;
         const size_t column_cells = threads / row_cells;
-        const size_t rows = (x->m + row_cells - 1) / row_cells, panels = (x->panels + column_cells - 1) / column_cells;
+        const size_t rows = (x->m + row_cells - 1) / row_cells,
+                     panels = (x->panels + column_cells - 1) / column_cells;
         const size_t cost = (rows + 5) * panels + rows;
         if (cost < best) {
             best = cost;
@@ -298,8 +317,8 @@ static void choose_grid(multiplication *x, size_t threads)
     }
 }
 
-static void multiply_openblas(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w,
-                              const real *bias)
+static void multiply_openblas(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m,
+                              const packed *w, const real *bias)
 {
     enum { ROW_MAJOR = 101, AS_IS = 111, TURNED = 112 };
     assert(lda <= INT_MAX && ldc <= INT_MAX);
@@ -308,11 +327,13 @@ static void multiply_openblas(pool *threads, real *c, size_t ldc, const real *a,
             c[i * ldc + j] = bias ? bias[j] : 0;
     w->blas.set_threads(pool_threads(threads));
     for (size_t row = 0; row < m && w->inputs > 0; row += INT_MAX)
-        w->blas.gemm(ROW_MAJOR, AS_IS, w->transposed ? AS_IS : TURNED, (int)least(INT_MAX, m - row), (int)w->outputs,
-                     (int)w->inputs, 1, a + row * lda, (int)lda, w->w, (int)w->columns, 1, c + row * ldc, (int)ldc);
+        w->blas.gemm(ROW_MAJOR, AS_IS, w->transposed ? AS_IS : TURNED, (int)least(INT_MAX, m - row),
+                     (int)w->outputs, (int)w->inputs, 1, a + row * lda, (int)lda, w->w, (int)w->columns, 1,
+                     c + row * ldc, (int)ldc);
 }
 
-void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w, const real *bias)
+void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w,
+          const real *bias)
 {
     if (m == 0 || w->outputs == 0)
         return;
@@ -320,7 +341,14 @@ void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t 
         multiply_openblas(threads, c, ldc, a, lda, m, w, bias);
         return;
     }
-    multiplication x = {.threads = threads, .c = c, .ldc = ldc, .a = a, .lda = lda, .m = m, .w = w, .bias = bias,
+    multiplication x = {.threads = threads,
+                        .c = c,
+                        .ldc = ldc,
+                        .a = a,
+                        .lda = lda,
+                        .m = m,
+                        .w = w,
+                        .bias = bias,
                         .panels = round_up(w->outputs, w->kernels->panel) / w->kernels->panel};
     const double worth = (double)m * (double)w->inputs * (double)w->outputs / WORK_LEAST;
     const size_t most = (size_t)pool_threads(threads);

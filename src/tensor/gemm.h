@@ -1,8 +1,8 @@
 /*
  * The one door for matrix products: C[M,N] = A[M,K] . W[N,K]^T (+ bias) with W packed once.
  *
- * Behind the door: our kernels over packed weights; OpenBLAS (loaded only then) for processors without a vector kernel, or when
- * TOKRAY_GEMM=openblas asks for it.
+ * Behind the door: our kernels over packed weights; OpenBLAS (loaded only then) for processors without a
+ * vector kernel, or when TOKRAY_GEMM=openblas asks for it.
  */
 #ifndef TENSOR_GEMM_H
 #define TENSOR_GEMM_H
@@ -17,19 +17,23 @@ typedef struct packed packed;
 /* Where weights come from: writes row `row` of a [rows, columns] matrix, widened. */
 typedef void matrix_row_fn(const void *source, size_t row, real *out);
 
-/* Pack W [rows, columns] so that products with W^T (transposed false: N = rows, K = columns) or with W (transposed true:
- * N = columns, K = rows; the way back) can be made.  Returns NULL when out of memory. */
+/* Pack W [rows, columns] so that products with W^T (transposed false: N = rows, K = columns) or with W
+ * (transposed true: N = columns, K = rows; the way back) can be made.  Returns NULL when out of memory. */
 packed *packed_new(const kernels *k, size_t rows, size_t columns, matrix_row_fn *row, const void *source,
                    bool transposed, pool *threads);
 void packed_free(packed *w);
-size_t packed_bytes(const kernels *k, size_t rows, size_t columns, bool transposed); /* what packed_new will hold */
+/* What packed_new will hold. */
+size_t packed_bytes(const kernels *k, size_t rows, size_t columns, bool transposed);
 size_t packed_outputs(const packed *w); /* N */
 size_t packed_inputs(const packed *w);  /* K */
 
-/* c [m, N] row stride ldc, a [m, K] row stride lda, bias [N] or NULL.  Same bits for any m, row, thread count and level. */
-void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w, const real *bias);
+/* c [m, N] row stride ldc, a [m, K] row stride lda, bias [N] or NULL.  Same bits for any m, row, thread count
+ * and level. */
+void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w,
+          const real *bias);
 
-/* Most working memory that gemm takes from each thread of a pool (pool_scratch); it runs without, somewhat slower. */
+/* Most working memory that gemm takes from each thread of a pool (pool_scratch); it runs without, somewhat
+ * slower. */
 size_t gemm_scratch_bytes(const kernels *k);
 
 /* "own" or "openblas". */

@@ -1,12 +1,14 @@
 /*
  * A vector of 16 numbers, at three processor levels with one interface.
  *
- * LEVEL_AVX512: one 512-bit register; LEVEL_AVX2: two 256-bit registers; neither: an array and plain loops, which is also
- * the only level of the double build.  The including file defines the level; only the kernels include this header.
+ * LEVEL_AVX512: one 512-bit register; LEVEL_AVX2: two 256-bit registers; neither: an array and plain loops,
+ * which is also the only level of the double build.  The including file defines the level; only the kernels
+ * include this header.
  *
- * Every function is one correctly rounded IEEE operation a lane, so all levels give the same bits as long as the compiler
- * does not contract or reorder (-ffp-contract=off, never -ffast-math).  `wide` is the same 16 lanes in double, for sums.
- * Known to go wrong: min and max must treat NaN and zeros as the SSE instructions do: the second operand wins.
+ * Every function is one correctly rounded IEEE operation a lane, so all levels give the same bits as long as
+ * the compiler does not contract or reorder (-ffp-contract=off, never -ffast-math).  `wide` is the same 16
+ * lanes in double, for sums. Known to go wrong: min and max must treat NaN and zeros as the SSE instructions
+ * do: the second operand wins.
  */
 #ifndef TENSOR_VECTOR_H
 #define TENSOR_VECTOR_H
@@ -23,15 +25,15 @@
 
 enum { LANES = 16 };
 
-/* Registers must not be passed through memory.  The portable functions are loops of 16 steps that gain little from inlining, and
- * inlined they make a sanitizer build of the kernels take minutes. */
+/* Registers must not be passed through memory.  The portable functions are loops of 16 steps that gain little
+ * from inlining, and inlined they make a sanitizer build of the kernels take minutes. */
 #if defined(LEVEL_AVX512) || defined(LEVEL_AVX2)
 #define VECTOR_FN static inline __attribute__((always_inline, unused))
 #else
 #define VECTOR_FN static __attribute__((noinline, unused))
 #endif
 
-#if defined(LEVEL_AVX512) /* ------------------------------------------------------------------------ AVX-512 */
+#if defined(LEVEL_AVX512) /* ---- AVX-512 */
 
 typedef __m512 vec;
 typedef __mmask16 vec_mask;
@@ -76,8 +78,10 @@ VECTOR_FN void vec_transpose(vec r[LANES])
         t[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
     }
     for (int i = 0; i < 4; i++) { /* 4 x 4 blocks of quarters */
-        const vec a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88), b = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88);
-        const vec c = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd), d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
+        const vec a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88),
+                  b = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88);
+        const vec c = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd),
+                  d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
         r[i] = _mm512_shuffle_f32x4(a, b, 0x88);
         r[i + 4] = _mm512_shuffle_f32x4(c, d, 0x88);
         r[i + 8] = _mm512_shuffle_f32x4(a, b, 0xdd);
@@ -130,7 +134,7 @@ VECTOR_FN real vec_largest(vec v)
     return _mm_cvtss_f32(_mm_max_ss(d, _mm_shuffle_ps(d, d, 1)));
 }
 
-#elif defined(LEVEL_AVX2) /* --------------------------------------------------------------------------- AVX2 */
+#elif defined(LEVEL_AVX2) /* ---- AVX2 */
 
 typedef struct vec {
     __m256 lo, hi;
@@ -187,7 +191,8 @@ VECTOR_FN vec vec_copysign(vec size, vec sign)
 {
     const __m256 bit = _mm256_set1_ps(-0.0f);
     const vec a = vec_abs(size);
-    return (vec){_mm256_or_ps(a.lo, _mm256_and_ps(bit, sign.lo)), _mm256_or_ps(a.hi, _mm256_and_ps(bit, sign.hi))};
+    return (vec){_mm256_or_ps(a.lo, _mm256_and_ps(bit, sign.lo)),
+                 _mm256_or_ps(a.hi, _mm256_and_ps(bit, sign.hi))};
 }
 VECTOR_FN vec_mask vec_less(vec a, vec b)
 {
@@ -271,8 +276,9 @@ VECTOR_FN wide wide_set(double x)
 }
 VECTOR_FN wide wide_of(vec v)
 {
-    return (wide){_mm256_cvtps_pd(_mm256_castps256_ps128(v.lo)), _mm256_cvtps_pd(_mm256_extractf128_ps(v.lo, 1)),
-                  _mm256_cvtps_pd(_mm256_castps256_ps128(v.hi)), _mm256_cvtps_pd(_mm256_extractf128_ps(v.hi, 1))};
+    return (wide){
+        _mm256_cvtps_pd(_mm256_castps256_ps128(v.lo)), _mm256_cvtps_pd(_mm256_extractf128_ps(v.lo, 1)),
+        _mm256_cvtps_pd(_mm256_castps256_ps128(v.hi)), _mm256_cvtps_pd(_mm256_extractf128_ps(v.hi, 1))};
 }
 VECTOR_FN vec wide_narrow(wide w)
 {
@@ -281,20 +287,23 @@ VECTOR_FN vec wide_narrow(wide w)
 }
 VECTOR_FN wide wide_add(wide x, wide y)
 {
-    return (wide){_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b), _mm256_add_pd(x.c, y.c), _mm256_add_pd(x.d, y.d)};
+    return (wide){_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b), _mm256_add_pd(x.c, y.c),
+                  _mm256_add_pd(x.d, y.d)};
 }
 VECTOR_FN wide wide_sub(wide x, wide y)
 {
-    return (wide){_mm256_sub_pd(x.a, y.a), _mm256_sub_pd(x.b, y.b), _mm256_sub_pd(x.c, y.c), _mm256_sub_pd(x.d, y.d)};
+    return (wide){_mm256_sub_pd(x.a, y.a), _mm256_sub_pd(x.b, y.b), _mm256_sub_pd(x.c, y.c),
+                  _mm256_sub_pd(x.d, y.d)};
 }
 VECTOR_FN wide wide_mul(wide x, wide y)
 {
-    return (wide){_mm256_mul_pd(x.a, y.a), _mm256_mul_pd(x.b, y.b), _mm256_mul_pd(x.c, y.c), _mm256_mul_pd(x.d, y.d)};
+    return (wide){_mm256_mul_pd(x.a, y.a), _mm256_mul_pd(x.b, y.b), _mm256_mul_pd(x.c, y.c),
+                  _mm256_mul_pd(x.d, y.d)};
 }
 VECTOR_FN wide wide_fma(wide x, wide y, wide z)
 {
-    return (wide){_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b), _mm256_fmadd_pd(x.c, y.c, z.c),
-                  _mm256_fmadd_pd(x.d, y.d, z.d)};
+    return (wide){_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b),
+                  _mm256_fmadd_pd(x.c, y.c, z.c), _mm256_fmadd_pd(x.d, y.d, z.d)};
 }
 VECTOR_FN wide wide_load(const double *p)
 {
@@ -322,7 +331,7 @@ VECTOR_FN real vec_largest(vec v)
     return _mm_cvtss_f32(_mm_max_ss(d, _mm_shuffle_ps(d, d, 1)));
 }
 
-#else /* -------------------------------------------------------------------------------------------- portable */
+#else /* ---- portable */
 
 typedef struct vec {
     real at[LANES];
@@ -332,10 +341,10 @@ typedef struct wide {
     double at[LANES];
 } wide;
 
-#define EACH_LANE(type, expression)                                                                                   \
-    type out;                                                                                                         \
-    for (int i = 0; i < LANES; i++)                                                                                   \
-        out.at[i] = (expression);                                                                                     \
+#define EACH_LANE(type, expression)                                                                            \
+    type out;                                                                                                  \
+    for (int i = 0; i < LANES; i++)                                                                            \
+        out.at[i] = (expression);                                                                              \
     return out
 
 VECTOR_FN vec vec_set(real x) { EACH_LANE(vec, x); }
@@ -420,7 +429,10 @@ VECTOR_FN real vec_largest(vec v)
 #endif /* levels */
 
 /* Load and store 16 numbers, or only the `left` ones when there are fewer (the other lanes are 0). */
-VECTOR_FN vec vec_fetch(const real *p, size_t left) { return left >= LANES ? vec_load(p) : vec_load_part(p, left); }
+VECTOR_FN vec vec_fetch(const real *p, size_t left)
+{
+    return left >= LANES ? vec_load(p) : vec_load_part(p, left);
+}
 VECTOR_FN void vec_put(real *p, vec v, size_t left)
 {
     if (left >= LANES)
@@ -434,7 +446,8 @@ static const real lane_numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1
 /* The first `left` lanes of v, `fill` in the others. */
 VECTOR_FN vec vec_keep(vec v, size_t left, real fill)
 {
-    return left >= LANES ? v : vec_select(vec_less(vec_load(lane_numbers), vec_set((real)left)), v, vec_set(fill));
+    return left >= LANES ? v
+                         : vec_select(vec_less(vec_load(lane_numbers), vec_set((real)left)), v, vec_set(fill));
 }
 
 #endif

@@ -1,4 +1,5 @@
-/* The pool: every item once, at most so many runs, nothing left behind; and what counts as an available processor. */
+/* The pool: every item once, at most so many runs, nothing left behind; and what counts as an available
+ * processor. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,7 +75,8 @@ static void add_one(void *context, size_t begin, size_t end, int thread)
         values[i]++;
 }
 
-/* Short loops one after the other, with and without time to fall asleep between: none may be lost or run twice. */
+/* Short loops one after the other, with and without time to fall asleep between: none may be lost or run
+ * twice. */
 static void test_threads__many_loops_in_a_row(void **state)
 {
     (void)state;
@@ -274,7 +276,8 @@ static void test_threads__quota_of_groups_version_1(void **state)
 static void test_threads__quota_that_makes_no_sense_is_none(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "\n", "5", "5 0\n", "0 100000\n", "-3 7\n", "many few\n", "99999999999999999999 1\n"};
+    static const char *const texts[] = {"",           "\n",     "5",          "5 0\n",
+                                        "0 100000\n", "-3 7\n", "many few\n", "99999999999999999999 1\n"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         tree t = tree_new("0::/a\n");
         put(&t, "a/cpu.max", texts[i]);

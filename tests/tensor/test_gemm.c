@@ -1,6 +1,7 @@
 /*
- * Matrix products.  The reference is the definition: one fused multiply-add a step of k, upwards from the bias.  Our kernels
- * promise these very bits at every level, for any shape, place and number of threads, so comparisons are with memcmp.
+ * Matrix products.  The reference is the definition: one fused multiply-add a step of k, upwards from the
+ * bias.  Our kernels promise these very bits at every level, for any shape, place and number of threads, so
+ * comparisons are with memcmp.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +52,12 @@ typedef struct problem {
 
 static problem problem_new(size_t m, size_t n, size_t k, bool transposed, bool has_bias)
 {
-    problem p = {.m = m, .n = n, .k = k, .lda = k + GAP, .ldc = n + GAP, .transposed = transposed,
+    problem p = {.m = m,
+                 .n = n,
+                 .k = k,
+                 .lda = k + GAP,
+                 .ldc = n + GAP,
+                 .transposed = transposed,
                  .w = {transposed ? k : n, transposed ? n : k, random_numbers(1, n * k)}};
     p.a = random_numbers(2, m * p.lda);
     p.bias = has_bias ? random_numbers(3, n) : NULL;
@@ -89,8 +95,8 @@ static void check(const problem *p, const kernels *table, pool *threads)
         for (size_t i = 0; i < p->m * p->ldc; i++)
             if (memcmp(&c[i], &p->want[i], sizeof *c) != 0)
                 fail_msg("%s, %d threads, %zu x %zu x %zu%s: row %zu column %zu is %.9g, not %.9g", table->name,
-                         pool_threads(threads), p->m, p->n, p->k, p->transposed ? " transposed" : "", i / p->ldc,
-                         i % p->ldc, (double)c[i], (double)p->want[i]);
+                         pool_threads(threads), p->m, p->n, p->k, p->transposed ? " transposed" : "",
+                         i / p->ldc, i % p->ldc, (double)c[i], (double)p->want[i]);
     memory_free(c);
     packed_free(w);
 }

@@ -1,8 +1,9 @@
 /*
  * Kernels: right against naive double, clean at the ends of the range, and the same bits at every level.
  *
- * Functions are swept over bit patterns of float (every 4999th, which meets all exponents and both signs); error is counted in
- * units in the last place of the true result.  The double build runs the same tests with its own tolerances.
+ * Functions are swept over bit patterns of float (every 4999th, which meets all exponents and both signs);
+ * error is counted in units in the last place of the true result.  The double build runs the same tests with
+ * its own tolerances.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,11 +23,11 @@
 #ifdef TOKRAY_REAL_DOUBLE
 #define REAL_MAX DBL_MAX
 #define REAL_MIN DBL_MIN
-#define CLOSE 1e-13 /* relative to the largest value at hand */
+#define CLOSE    1e-13 /* relative to the largest value at hand */
 #else
 #define REAL_MAX FLT_MAX
 #define REAL_MIN FLT_MIN
-#define CLOSE 2e-6
+#define CLOSE    2e-6
 #endif
 
 enum { CHUNK = 4096 };
@@ -51,7 +52,9 @@ static double error_in_ulp(real got, double want)
         return 0;
     const real nearest = (real)want;
     if (isinf(nearest))
-        return isinf(got) && (got > 0) == (want > 0) ? 0 : got == (real)copysign((double)REAL_MAX, want) ? 1 : HUGE_VAL;
+        return isinf(got) && (got > 0) == (want > 0)           ? 0
+               : got == (real)copysign((double)REAL_MAX, want) ? 1
+                                                               : HUGE_VAL;
 #ifdef TOKRAY_REAL_DOUBLE
     const double ulp = nextafter(fabs(want), HUGE_VAL) - fabs(want);
 #else
@@ -72,7 +75,8 @@ static real number_of_pattern(uint32_t pattern)
 }
 
 /* Largest error over the sweep, at one level. */
-static double worst_ulp(const kernels *k, void (*map)(const kernels *, real *, const real *, size_t), double (*truth)(double))
+static double worst_ulp(const kernels *k, void (*map)(const kernels *, real *, const real *, size_t),
+                        double (*truth)(double))
 {
     static real x[CHUNK], y[CHUNK];
     double worst = 0;
@@ -90,7 +94,7 @@ static double worst_ulp(const kernels *k, void (*map)(const kernels *, real *, c
 static void test_kernels__exp_erf_tanh_are_within_2_ulp(void **state)
 {
     (void)state;
-    const kernels *k = kernels_best(); /* the levels agree: see below */
+    const kernels *k = kernels_best();              /* the levels agree: see below */
     assert_true(worst_ulp(k, map_exp, exp) <= 1.1); /* over all floats: 1.016, 1.120, 1.332 */
     assert_true(worst_ulp(k, map_erf, erf) <= 1.2);
     assert_true(worst_ulp(k, map_tanh, tanh) <= 1.4);
@@ -101,12 +105,14 @@ static void test_kernels__functions_are_right_at_their_seams(void **state)
 {
     (void)state;
     static const double exp_seams[] = {0, 0.34657359, -0.34657359, 88.72283, -87.33655, -103.97208, 1.0397207};
-    static const double erf_seams[] = {0, 0.9, -0.9, 4, -4, 3.8325, 1e-30}, tanh_seams[] = {0, 0.625, -0.625, 9.01, -9.01, 10};
+    static const double erf_seams[] = {0, 0.9, -0.9, 4, -4, 3.8325, 1e-30},
+                        tanh_seams[] = {0, 0.625, -0.625, 9.01, -9.01, 10};
     const kernels *k = kernels_best();
     for (size_t s = 0; s < 7; s++)
         for (int step = -2000; step <= 2000; step++) {
             const double nudge = 1 + step * 0x1p-23;
-            const real x[3] = {(real)(exp_seams[s] * nudge), (real)(erf_seams[s] * nudge), (real)(tanh_seams[s % 6] * nudge)};
+            const real x[3] = {(real)(exp_seams[s] * nudge), (real)(erf_seams[s] * nudge),
+                               (real)(tanh_seams[s % 6] * nudge)};
             real y[3];
             k->exp(&y[0], &x[0], 1);
             k->erf(&y[1], &x[1], 1);
@@ -129,7 +135,8 @@ static void test_kernels__functions_at_special_values(void **state)
         k->exp(e, x, COUNT);
         k->erf(f, x, COUNT);
         k->activate(ACT_TANH, t, x, COUNT);
-        assert_true(e[0] == 1 && e[1] == 1 && e[2] == inf && e[3] == 0 && isnan(e[4]) && e[5] == inf && e[6] == 0 && e[8] == 1);
+        assert_true(e[0] == 1 && e[1] == 1 && e[2] == inf && e[3] == 0 && isnan(e[4]) && e[5] == inf &&
+                    e[6] == 0 && e[8] == 1);
         assert_true(f[2] == 1 && f[3] == -1 && isnan(f[4]) && f[5] == 1 && f[6] == -1);
         assert_true(t[2] == 1 && t[3] == -1 && isnan(t[4]) && t[5] == 1 && t[6] == -1);
         assert_true(f[1] == 0 && signbit(f[1]) && t[1] == 0 && signbit(t[1]));
@@ -145,21 +152,36 @@ static double true_activation(activation kind, double x)
 {
     const double cubic = x + 0.044715 * x * x * x, gelu = x * 0.5 * erfc(-x * M_SQRT1_2);
     switch (kind) {
-    case ACT_GELU_ERF: return gelu;
-    case ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * cubic));
-    case ACT_GELU_FAST: return 0.5 * x * (1 + tanh(0.7978845608 * cubic));
-    case ACT_GELU_10: return fmin(10, fmax(-10, gelu));
-    case ACT_QUICK_GELU: return x * sigmoid(1.702 * x);
-    case ACT_RELU: return fmax(x, 0);
-    case ACT_RELU6: return fmin(fmax(x, 0), 6);
-    case ACT_RELU2: return x > 0 ? x * x : 0;
-    case ACT_SILU: return x * sigmoid(x);
-    case ACT_MISH: return x * tanh(log1p(exp(x)));
-    case ACT_SIGMOID: return sigmoid(x);
-    case ACT_TANH: return tanh(x);
-    case ACT_LINEAR: return x;
-    case ACT_LEAKY_RELU: return x > 0 ? x : 0.01 * x;
-    case ACT_COUNT: break;
+    case ACT_GELU_ERF:
+        return gelu;
+    case ACT_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * cubic));
+    case ACT_GELU_FAST:
+        return 0.5 * x * (1 + tanh(0.7978845608 * cubic));
+    case ACT_GELU_10:
+        return fmin(10, fmax(-10, gelu));
+    case ACT_QUICK_GELU:
+        return x * sigmoid(1.702 * x);
+    case ACT_RELU:
+        return fmax(x, 0);
+    case ACT_RELU6:
+        return fmin(fmax(x, 0), 6);
+    case ACT_RELU2:
+        return x > 0 ? x * x : 0;
+    case ACT_SILU:
+        return x * sigmoid(x);
+    case ACT_MISH:
+        return x * tanh(log1p(exp(x)));
+    case ACT_SIGMOID:
+        return sigmoid(x);
+    case ACT_TANH:
+        return tanh(x);
+    case ACT_LINEAR:
+        return x;
+    case ACT_LEAKY_RELU:
+        return x > 0 ? x : 0.01 * x;
+    case ACT_COUNT:
+        break;
     }
     fail_msg("no formula for activation %d", (int)kind);
     return nan("");
@@ -169,7 +191,8 @@ static double true_slope(activation kind, double x)
 {
     const double h = 1e-4; /* fourth order: error about h^4 and 1e-16 / h */
     return (8 * (true_activation(kind, x + h) - true_activation(kind, x - h)) -
-            (true_activation(kind, x + 2 * h) - true_activation(kind, x - 2 * h))) / (12 * h);
+            (true_activation(kind, x + 2 * h) - true_activation(kind, x - 2 * h))) /
+           (12 * h);
 }
 
 /* The points lie beside the kinks (0, 6, 10), where the slope is one of two. */
@@ -186,11 +209,13 @@ static void test_kernels__activations_and_slopes(void **state)
         kernels_best()->activate((activation)kind, y, x, COUNT);
         kernels_best()->activate_backward((activation)kind, dx, dy, x, COUNT);
         for (int i = 0; i < COUNT; i++) {
-            const double value = true_activation((activation)kind, (double)x[i]), slope = true_slope((activation)kind, (double)x[i]);
+            const double value = true_activation((activation)kind, (double)x[i]),
+                         slope = true_slope((activation)kind, (double)x[i]);
             if (fabs((double)y[i] - value) > CLOSE / 4 * fmax(1, fabs(value)) ||
-                fabs((double)dx[i] - (double)dy[i] * slope) > fmax(CLOSE / 2, 1e-10) * (double)dy[i] * fmax(1, fabs(slope)))
-                fail_msg("activation %d at %g: %.9g, not %.9g; slope %.9g, not %.9g", kind, (double)x[i], (double)y[i], value,
-                         (double)dx[i], (double)dy[i] * slope);
+                fabs((double)dx[i] - (double)dy[i] * slope) >
+                    fmax(CLOSE / 2, 1e-10) * (double)dy[i] * fmax(1, fabs(slope)))
+                fail_msg("activation %d at %g: %.9g, not %.9g; slope %.9g, not %.9g", kind, (double)x[i],
+                         (double)y[i], value, (double)dx[i], (double)dy[i] * slope);
         }
     }
 }
@@ -206,10 +231,12 @@ static void test_kernels__activations_saturate_cleanly(void **state)
             kernels_best()->activate((activation)kind, &y, &x, 1);
             kernels_best()->activate_backward((activation)kind, &slope, &one, &x, 1);
             assert_false(isnan(y) || isnan(slope));
-            const bool is_bounded = kind == ACT_SIGMOID || kind == ACT_TANH || kind == ACT_RELU6 || kind == ACT_GELU_10;
+            const bool is_bounded =
+                kind == ACT_SIGMOID || kind == ACT_TANH || kind == ACT_RELU6 || kind == ACT_GELU_10;
             const real flat = kind == ACT_LEAKY_RELU ? REAL(0.01) : kind == ACT_LINEAR;
             if (x < 0) {
-                assert_true(slope == flat || (i < 4 && fabs((double)slope) < 1e-15)); /* 1e-20: logistic at -50 */
+                assert_true(slope == flat ||
+                            (i < 4 && fabs((double)slope) < 1e-15)); /* 1e-20: logistic at -50 */
                 assert_true(fabs((double)y) <= 1 || kind == ACT_LINEAR || kind == ACT_LEAKY_RELU);
             } else if (kind != ACT_RELU2) {
                 assert_true(slope == !is_bounded || (i < 4 && fabs((double)slope - !is_bounded) < 1e-15));
@@ -262,7 +289,8 @@ static void test_kernels__softmax_of_the_unusual(void **state)
     (void)state;
     const real inf = (real)INFINITY;
     for (size_t level = 0; kernels_at(level); level++) {
-        real none[] = {-inf, -inf, -inf}, huge[] = {REAL_MAX, -REAL_MAX, REAL_MAX}, bad[] = {1, (real)NAN, -inf}, over[] = {inf, 1};
+        real none[] = {-inf, -inf, -inf}, huge[] = {REAL_MAX, -REAL_MAX, REAL_MAX},
+             bad[] = {1, (real)NAN, -inf}, over[] = {inf, 1};
         kernels_at(level)->softmax(none, 3);
         kernels_at(level)->softmax(huge, 3);
         kernels_at(level)->softmax(bad, 3);
@@ -307,7 +335,8 @@ static void test_kernels__layer_norm_both_ways(void **state)
         for (size_t i = 0; i < n; i++) {
             const double u = ((double)x[i] - mean) * s;
             assert_true(fabs((double)y[i] - ((double)gain[i] * u + (double)bias[i])) < 10 * CLOSE);
-            assert_true(fabs((double)dx[i] - s * ((double)gain[i] * (double)dy[i] - mean_h - u * mean_hu)) < 10 * CLOSE * fmax(1, s));
+            assert_true(fabs((double)dx[i] - s * ((double)gain[i] * (double)dy[i] - mean_h - u * mean_hu)) <
+                        10 * CLOSE * fmax(1, s));
         }
         assert_true(fabs((double)stats[0] - mean) < CLOSE * 5 && fabs((double)stats[1] - s) < CLOSE * s);
         real *const all[] = {x, gain, bias, dy, y, dx};
@@ -389,8 +418,15 @@ static heads heads_new(shape s, const kernels *k)
 {
     heads t = {.count = 0};
     attention_head *h = &t.h;
-    *h = (attention_head){.queries = s.queries, .keys = s.keys, .width = s.width, .ldq = s.width + 3, .ldk = s.width + 5,
-                          .ldv = s.width, .ldo = s.width + 1, .scale = REAL(0.6), .is_causal = s.is_causal};
+    *h = (attention_head){.queries = s.queries,
+                          .keys = s.keys,
+                          .width = s.width,
+                          .ldq = s.width + 3,
+                          .ldk = s.width + 5,
+                          .ldv = s.width,
+                          .ldo = s.width + 1,
+                          .scale = REAL(0.6),
+                          .is_causal = s.is_causal};
     h->q = heads_block(&t, s.queries * h->ldq, 1);
     h->k = heads_block(&t, s.keys * h->ldk, 1);
     h->v = heads_block(&t, s.keys * h->ldv, 1);
@@ -529,7 +565,7 @@ static void check_attention(shape s, const kernels *k)
 }
 
 static const shape shapes[] = {
-    {1, 1, 1, false, false, false}, {7, 7, 3, false, false, true},   {12, 12, 64, true, false, true},
+    {1, 1, 1, false, false, false},  {7, 7, 3, false, false, true},   {12, 12, 64, true, false, true},
     {15, 33, 10, false, true, true}, {130, 130, 5, true, true, true}, {60, 75, 40, true, false, false},
     {9, 4, 8, true, false, true},    {3, 5, 16, false, true, true},   {57, 57, 32, false, false, true},
     {2, 0, 4, false, false, false},  {0, 3, 4, true, false, false},   {40, 170, 33, true, true, true},
@@ -559,7 +595,8 @@ static void test_kernels__attention_probabilities_are_optional(void **state)
     }
 }
 
-/* A causal row gives the same numbers whether it comes with the rows before it or alone, as in step by step decoding. */
+/* A causal row gives the same numbers whether it comes with the rows before it or alone, as in step by step
+ * decoding. */
 static void test_kernels__causal_rows_stand_alone(void **state)
 {
     (void)state;
@@ -586,7 +623,8 @@ static void check_same(const char *what, const real *a, const real *b, size_t co
 {
     for (size_t i = 0; i < count; i++)
         if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i])))
-            fail_msg("%s at level %s, element %zu: %.9g, portable %.9g", what, k->name, i, (double)b[i], (double)a[i]);
+            fail_msg("%s at level %s, element %zu: %.9g, portable %.9g", what, k->name, i, (double)b[i],
+                     (double)a[i]);
 }
 
 static void test_kernels__levels_give_the_same_bits_of_functions(void **state)
@@ -648,7 +686,8 @@ static void test_kernels__levels_give_the_same_bits_of_rows(void **state)
         }
 }
 
-/* Large numbers that cancel, each pair in another step of the tree: in another order the small ones would be lost. */
+/* Large numbers that cancel, each pair in another step of the tree: in another order the small ones would be
+ * lost. */
 static void test_kernels__sums_follow_one_tree(void **state)
 {
     (void)state;
