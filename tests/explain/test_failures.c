@@ -96,17 +96,17 @@ static void test_failures__the_plan_holds(void **state)
     (void)state;
     for (size_t h = 0; h < 2; h++) {
         model_recipe recipe = made_recipe(h ? "bert" : "distilbert", h ? MADE_MASKED_LM : MADE_CLASSIFIER, 3);
-        recipe.hidden = 160;
-        recipe.inner = 640;
+        recipe.hidden = 80;
+        recipe.inner = 320;
         recipe.positions = 512;
-        recipe.vocab = 3000;
+        recipe.vocab = 1000;
         expect_plan(&recipe, 5, "gxi", NULL);
         expect_plan(&recipe, 40, "ig", NULL);
-        expect_plan(&recipe, 200, "ig", NULL);
-        expect_plan(&recipe, 200, "ig:gap=0.01", NULL);
-        expect_plan(&recipe, 200, "occlusion", "attn");
-        expect_plan(&recipe, 100, "occlusion", "delete");
-        expect_plan(&recipe, 100, "all", "mean");
+        expect_plan(&recipe, 200, "ig:steps=8", NULL);
+        expect_plan(&recipe, 20, "ig:gap=0.1", NULL);
+        expect_plan(&recipe, 60, "occlusion", "attn");
+        expect_plan(&recipe, 40, "occlusion", "delete");
+        expect_plan(&recipe, 40, "ig:steps=4,gxi,occlusion", "mean");
     }
 }
 
@@ -137,8 +137,8 @@ static void test_failures__budgets_shrink_batches_and_then_refuse(void **state)
 {
     (void)state;
     model_recipe recipe = made_recipe("bert", MADE_CLASSIFIER, 5);
-    recipe.hidden = 160;
-    recipe.inner = 640;
+    recipe.hidden = 80;
+    recipe.inner = 320;
     uint64_t whole, smallest, again;
     assert_int_equal(try_budget(&recipe, 0, &whole), TKR_OK);
     assert_int_equal(try_budget(&recipe, 1, &smallest), TKR_E_LIMIT_MEMORY);
