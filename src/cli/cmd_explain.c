@@ -130,6 +130,8 @@ static tkr_status answer(cli *c, job *j, size_t index)
     if (arguments_has(&c->args, OPTION_DRY_RUN))
         return show_plan(c, j);
     announce(c, j);
+    if (exports_want(&j->out, EXPORT_JSON))
+        (void)tkr_model_weights_sha256(j->model); /* a result made after this carries it */
     double begun = seconds_now();
     progress_begin(&c->progress);
     tkr_result *result = tkr_explain(j->session, &j->question, c->methods.text, &c->error);

@@ -50,6 +50,7 @@ static void show_facts(cli *c, const tkr_model *model)
 {
     tkr_model_facts f;
     columns_table t;
+    (void)tkr_model_weights_sha256(model); /* asked for, so the facts hold it */
     tkr_model_describe(model, &f);
     columns_table_init(&t, 2, 0);
     put_fact(&t, "name", f.name);

@@ -158,6 +158,14 @@ void exports_close(exports *e)
     e->count = 0;
 }
 
+bool exports_want(const exports *e, export_format format)
+{
+    for (size_t i = 0; i < e->count; i++)
+        if (e->list[i].format == format)
+            return true;
+    return false;
+}
+
 /* ---- writing ---- */
 
 static tkr_status present(const export *x, cli *c, const tkr_result *result, stream *to)

@@ -31,6 +31,8 @@ typedef struct exports {
 
 /* Which exports were asked for.  Errors: usage.conflict, usage.value. */
 tkr_status exports_read(exports *e, cli *c);
+/* Is there one of this format? */
+bool exports_want(const exports *e, export_format format);
 /* Open the files.  Errors: io.open, io.exists, with exit code 7. */
 tkr_status exports_open(exports *e, cli *c);
 tkr_status exports_write(exports *e, cli *c, const tkr_result *result);

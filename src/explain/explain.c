@@ -176,7 +176,7 @@ static tkr_status explain_in(tkr_session *s, const tkr_question *asked, const ch
         status = question_init(&q, s, asked, (question_wish){.gradient = any_gradient(list, count)}, a, error);
     if (status)
         return status;
-    r->seconds_tokenize = clock_seconds() - begun;
+    r->seconds_tokenize = q.seconds_tokenize;
     status = record_question(r, &q, error);
     if (!status)
         status = run_methods(&q, list, count, &sizes, r, error);

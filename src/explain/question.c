@@ -1,6 +1,7 @@
 /* Understanding a question: text or ids, measure, removal, place; then one clean run. */
 #include "explain/question.h"
 
+#include "base/clock.h"
 #include "base/failure.h"
 #include "base/memory.h"
 #include "base/utf8.h"
@@ -170,7 +171,9 @@ tkr_status question_init(question *q, tkr_session *s, const tkr_question *asked,
     q->outputs = model_outputs(s->model);
     q->link = link_of(s->model);
     reporter_begin(&s->reporter);
+    double begun = clock_seconds();
     tkr_status status = read_input(q, error);
+    q->seconds_tokenize = clock_seconds() - begun;
     if (!status)
         status = read_removal(q, error);
     if (!status)

@@ -54,6 +54,7 @@ typedef struct question {
     /* input */
     view text, pair;         /* text.data NULL: ids were given                   */
     tkr_encoding *encoding;
+    double seconds_tokenize;
     size_t length;           /* tokens                                           */
     int32_t *ids, *types;
     /* features */

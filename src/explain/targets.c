@@ -234,6 +234,9 @@ static tkr_status understand(const question *q, side *s, tkr_error *error)
     }
     fail(error, TKR_E_TARGET_SYNTAX, "target %s is none of predicted, label:NAME, class:N, mask, token:\"word\", all, a~b",
          QUOTE(s->spec));
+    for (size_t i = 0; i < q->model->label_count; i++)
+        if (equal_ignoring_case(s->spec, view_of(q->model->labels[i])))
+            fail_help(error, "--target label:%s", PLAIN(view_of(q->model->labels[i])));
     return fail_side(error, error->code, s);
 }
 
