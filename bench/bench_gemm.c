@@ -152,12 +152,15 @@ static void measure_shape(const rivals *r, shape size, int count, const report_o
 
 static void print_heads(const rivals *r, FILE *csv)
 {
-    printf("level %s, door %s, OpenBLAS core %s; GFLOP/s are medians\n"
-           "    M     N     K thr       own  OpenBLAS    oneDNN  own/OBL own/oneD  largest relative difference\n",
-           kernels_best()->name, gemm_door(), r->openblas_core ? r->openblas_core() : "none");
+    printf(
+        "level %s, door %s, OpenBLAS core %s; GFLOP/s are medians\n"
+        "    M     N     K thr       own  OpenBLAS    oneDNN  own/OBL own/oneD  largest relative difference\n",
+        kernels_best()->name, gemm_door(), r->openblas_core ? r->openblas_core() : "none");
     if (csv)
-        fputs("level,m,n,k,threads,own_gflops,own_gflops_best,openblas_gflops,openblas_gflops_best,onednn_gflops,"
-              "onednn_gflops_best,own_over_openblas,own_over_onednn,largest_relative_difference\n", csv);
+        fputs(
+            "level,m,n,k,threads,own_gflops,own_gflops_best,openblas_gflops,openblas_gflops_best,onednn_gflops,"
+            "onednn_gflops_best,own_over_openblas,own_over_onednn,largest_relative_difference\n",
+            csv);
 }
 
 int main(int argc, char **argv)

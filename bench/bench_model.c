@@ -3,9 +3,10 @@
  *
  *     bench_model [--quick] [--threads N] [--csv FILE]
  *
- * bound = max(least floating-point work / GEMM rate, bytes of weights that must be read / memory rate).  The GEMM rate is that of
- * the fastest of our kernel and, where they are installed, OpenBLAS and oneDNN at 2048 x 768 x 3072 with the same threads; both
- * rates are measured again beside each job of each round, for about as long as the job.  Ratios are medians over the rounds.
+ * bound = max(least floating-point work / GEMM rate, bytes of weights that must be read / memory rate).  The GEMM rate
+ * is that of the fastest of our kernel and, where they are installed, OpenBLAS and oneDNN at 2048 x 768 x 3072 with the
+ * same threads; both rates are measured again beside each job of each round, for about as long as the job.  Ratios are
+ * medians over the rounds.
  *
  * Least work: no padding, no weight gradients, the last layer and the head only where they are read, nothing twice.  A method's
  * job is the whole tkr_explain call: the clean run, the method, and the one forward pass that checks the finding.  What each
@@ -14,6 +15,7 @@
  *
  * Memory, by the counting allocator: what the plan said before the first call of a method, and what that call held at most.
  */
+#include <math.h>
 #include <string.h>
 #include <tokray/tokray.h>
 
@@ -31,13 +33,13 @@ static const double MIB = 1 << 20;
 typedef struct job {
     char name[64];
     const sized *of;
-    double aim;            /* time / bound */
-    pass *forward;         /* NULL: a call */
+    double aim;    /* time / bound */
+    pass *forward; /* NULL: a call */
     const char *methods;
     int32_t ids[TOKENS_MOST];
     size_t tokens;
-    double flops, bytes;   /* least work, weights read                */
-    double planned, held;  /* bytes; 0 for forward passes             */
+    double flops, bytes;  /* least work, weights read                */
+    double planned, held; /* bytes; 0 for forward passes             */
     double seconds[ROUNDS_MOST], ratio[ROUNDS_MOST], gemm[ROUNDS_MOST], memory[ROUNDS_MOST];
 } job;
 
@@ -59,7 +61,8 @@ static job *new_job(bench *b, const sized *of, double aim)
 
 /* ---- forward passes ---- */
 
-static void add_forward(bench *b, const sized *of, const char *name, double aim, const uint32_t *lengths, size_t sequences)
+static void add_forward(bench *b, const sized *of, const char *name, double aim, const uint32_t *lengths,
+                        size_t sequences)
 {
     tkr_error error = {0};
     job *j = new_job(b, of, aim);
@@ -143,7 +146,8 @@ static size_t run_first(job *j, uint64_t before_model)
     return features;
 }
 
-static void add_method(bench *b, const sized *of, const method_least *least, size_t tokens, uint64_t before_model)
+static void add_method(bench *b, const sized *of, const method_least *least, size_t tokens,
+                       uint64_t before_model)
 {
     enum { CLS = 2, SEP = 3 }; /* of the made vocabulary */
     job *j = new_job(b, of, least->aim);
@@ -154,7 +158,8 @@ static void add_method(bench *b, const sized *of, const method_least *least, siz
         j->ids[i] = i == 0 ? CLS : i + 1 == tokens ? SEP : (int32_t)(200 + i * 7919 % 20000);
     const double features = (double)run_first(j, before_model);
     const pass_work one = sized_work(of, tokens);
-    j->flops = (least->forwards + features * least->forwards_a_feature) * one.forward + least->backwards * one.backward;
+    j->flops = (least->forwards + features * least->forwards_a_feature) * one.forward +
+               least->backwards * one.backward;
     j->bytes = least->reads * sized_matrix_bytes(of);
 }
 
@@ -197,6 +202,12 @@ static double bound_of(const job *j, const rates *r)
     return work > reading ? work : reading;
 }
 
+/* About as long as the job. */
+static double rating_seconds(double job_seconds)
+{
+    return fmin(fmax(job_seconds, 0.15), 1);
+}
+
 static void run_rounds(bench *b, rates_bed *bed)
 {
     for (size_t i = 0; i < b->count; i++)
@@ -204,8 +215,8 @@ static void run_rounds(bench *b, rates_bed *bed)
     for (size_t round = 0; round < b->rounds; round++)
         for (size_t i = 0; i < b->count; i++) {
             job *j = &b->jobs[i];
-            double usual = j->seconds[round > 0 ? round - 1 : 0];
-            rates r = rates_measure(bed, usual < 0.15 ? 0.15 : usual > 1 ? 1 : usual, (size_t)sized_matrix_bytes(j->of));
+            rates r = rates_measure(bed, rating_seconds(j->seconds[round > 0 ? round - 1 : 0]),
+                                    (size_t)sized_matrix_bytes(j->of));
             j->seconds[round] = time_job(j);
             j->ratio[round] = j->seconds[round] / bound_of(j, &r);
             j->gemm[round] = r.gemm;
@@ -215,13 +226,17 @@ static void run_rounds(bench *b, rates_bed *bed)
 
 /* ---- the report ---- */
 
-static bool plan_holds(const job *j) { return j->held <= j->planned && j->planned <= 1.15 * j->held + 16 * MIB; }
+static bool plan_holds(const job *j)
+{
+    return j->held <= j->planned && j->planned <= 1.15 * j->held + 16 * MIB;
+}
 
 static void report_csv(const bench *b, FILE *csv, const job *j)
 {
-    fprintf(csv, "%s,%s,\"%s\",%d,%.3f,%.3f,%.3f,%.2f,%.3f,%.1f,%.0f,%.1f,%.0f,%.0f\n", kernels_best()->name, j->of->name, j->name,
-            b->options.threads, 1e3 * report_median(j->seconds, b->rounds), 1e3 * report_least(j->seconds, b->rounds),
-            report_median(j->ratio, b->rounds), j->aim, j->flops / 1e9, report_median(j->gemm, b->rounds) / 1e9, j->bytes,
+    fprintf(csv, "%s,%s,\"%s\",%d,%.3f,%.3f,%.3f,%.2f,%.3f,%.1f,%.0f,%.1f,%.0f,%.0f\n", kernels_best()->name,
+            j->of->name, j->name, b->options.threads, 1e3 * report_median(j->seconds, b->rounds),
+            1e3 * report_least(j->seconds, b->rounds), report_median(j->ratio, b->rounds), j->aim,
+            j->flops / 1e9, report_median(j->gemm, b->rounds) / 1e9, j->bytes,
             report_median(j->memory, b->rounds) / 1e9, j->planned, j->held);
 }
 
@@ -229,14 +244,17 @@ static void report(const bench *b)
 {
     size_t calls = 0, held = 0;
     FILE *csv = b->options.csv;
-    printf("%-11s %-24s %10s %10s %8s %6s %8s %9s %9s\n", "model", "job", "median ms", "least ms", "/ bound", "aim", "GFLOP",
-           "plan MiB", "peak MiB");
+    printf("%-11s %-24s %10s %10s %8s %6s %8s %9s %9s\n", "model", "job", "median ms", "least ms", "/ bound",
+           "aim", "GFLOP", "plan MiB", "peak MiB");
     if (csv)
-        fputs("level,model,job,threads,median_ms,least_ms,over_bound,aim,least_gflop,gemm_gflops,least_read_bytes,memory_gbs,plan_bytes,peak_bytes\n", csv);
+        fputs("level,model,job,threads,median_ms,least_ms,over_bound,aim,least_gflop,gemm_gflops,"
+              "least_read_bytes,memory_gbs,plan_bytes,peak_bytes\n",
+              csv);
     for (size_t i = 0; i < b->count; i++) {
         const job *j = &b->jobs[i];
-        printf("%-11s %-24s %10.2f %10.2f %8.2f %6.2f %8.2f", j->of->name, j->name, 1e3 * report_median(j->seconds, b->rounds),
-               1e3 * report_least(j->seconds, b->rounds), report_median(j->ratio, b->rounds), j->aim, j->flops / 1e9);
+        printf("%-11s %-24s %10.2f %10.2f %8.2f %6.2f %8.2f", j->of->name, j->name,
+               1e3 * report_median(j->seconds, b->rounds), 1e3 * report_least(j->seconds, b->rounds),
+               report_median(j->ratio, b->rounds), j->aim, j->flops / 1e9);
         if (!j->forward) {
             printf(" %9.1f %9.1f", j->planned / MIB, j->held / MIB);
             calls++;
@@ -269,8 +287,10 @@ int main(int argc, char **argv)
     if (!bed)
         report_stop(PROGRAM, "out of memory", NULL);
     rates first = rates_measure(bed, 0.5, most);
-    printf("%s\n%d threads; GEMM %.0f GFLOP/s (%s), bare FMA %.0f GFLOP/s a thread, memory %.1f GB/s; %zu rounds\n", tkr_build_info(),
-           b.options.threads, first.gemm / 1e9, first.gemm_of, first.fma / 1e9, first.memory / 1e9, b.rounds);
+    printf("%s\n%d threads; GEMM %.0f GFLOP/s (%s), bare FMA %.0f GFLOP/s a thread, memory %.1f GB/s; "
+           "%zu rounds\n",
+           tkr_build_info(), b.options.threads, first.gemm / 1e9, first.gemm_of, first.fma / 1e9,
+           first.memory / 1e9, b.rounds);
     run_rounds(&b, bed);
     report(&b);
     for (size_t i = 0; i < b.count; i++)

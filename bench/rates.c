@@ -14,7 +14,7 @@ enum { M = 2048, K = 768, N = 3072 };
 enum { STREAMS = 8 }; /* a thread reads at so many places at once, which the prefetchers like best */
 enum { CHOOSING_ROUNDS = 3 };
 
-/* Whole small loops over accumulators, which would live in memory otherwise. */
+/* Whole small loops over accumulators. */
 #ifdef __clang__
 #define UNROLLED _Pragma("unroll")
 #else
@@ -60,8 +60,8 @@ static void read_part(void *context, size_t begin, size_t end, int thread)
     const size_t step = (end - begin) / STREAMS;
     two sum[STREAMS] = {{0}};
     for (size_t i = 0; i < step; i++)
-        UNROLLED for (size_t k = 0; k < STREAMS; k++)
-        {
+        UNROLLED
+        for (size_t k = 0; k < STREAMS; k++) {
             const line *l = &at[k * step + i];
             sum[k] += (l->part[0] + l->part[1]) + (l->part[2] + l->part[3]);
         }
@@ -87,45 +87,31 @@ static double mean_rate(rates_bed *b, work_fn *run, double amount, double second
     return amount * (double)runs / passed;
 }
 
-/* ---- the bare FMA peak: twelve independent chains on the widest vectors of the level ---- */
+/* ---- the bare FMA peak: twelve independent chains on the widest registers of the level, all numbers 0 ---- */
 
 #if defined(__x86_64__)
-enum { CHAINS = 12 };
-
-__attribute__((target("avx512f"))) static double fma_avx512(size_t steps)
-{
-    typedef float wide __attribute__((vector_size(64)));
-    wide x[CHAINS], m = (wide){0} + 0.999f, a = (wide){0} + 0.001f;
-    for (int i = 0; i < CHAINS; i++)
-        x[i] = (wide){0} + (float)i;
-    for (size_t s = 0; s < steps; s++)
-        UNROLLED for (int i = 0; i < CHAINS; i++)
-            __asm__ volatile("vfmadd213ps %2, %1, %0" : "+v"(x[i]) : "v"(m), "v"(a));
-    return (double)steps * CHAINS * 32;
-}
-
-__attribute__((target("avx2,fma"))) static double fma_avx2(size_t steps)
-{
-    typedef float wide __attribute__((vector_size(32)));
-    wide x[CHAINS], m = (wide){0} + 0.999f, a = (wide){0} + 0.001f;
-    for (int i = 0; i < CHAINS; i++)
-        x[i] = (wide){0} + (float)i;
-    for (size_t s = 0; s < steps; s++)
-        UNROLLED for (int i = 0; i < CHAINS; i++)
-            __asm__ volatile("vfmadd213ps %2, %1, %0" : "+x"(x[i]) : "x"(m), "x"(a));
-    return (double)steps * CHAINS * 16;
-}
+#define TWELVE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define CLEAR(n) "vxorps %%xmm" #n ", %%xmm" #n ", %%xmm" #n "\n\t"
+#define FMA_512(n) "vfmadd231ps %%zmm15, %%zmm15, %%zmm" #n "\n\t"
+#define FMA_256(n) "vfmadd231ps %%ymm15, %%ymm15, %%ymm" #n "\n\t"
+#define CHAINS(FMA) CLEAR(15) TWELVE(CLEAR) "1:\n\t" TWELVE(FMA) "dec %0\n\tjnz 1b\n\tvzeroupper"
+#define REGISTERS \
+    "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm15"
 
 static double fma_peak(void)
 {
     const char *level = kernels_best()->name;
-    const size_t steps = 2000000;
-    double begun = clock_seconds(), flops = 0;
-    if (strcmp(level, "avx512") == 0)
-        flops = fma_avx512(steps);
-    else if (strcmp(level, "avx2") == 0)
-        flops = fma_avx2(steps);
-    return flops / (clock_seconds() - begun);
+    const uint64_t steps = 4000000;
+    uint64_t left = steps;
+    double begun = clock_seconds(), lanes = 0;
+    if (strcmp(level, "avx512") == 0) {
+        __asm__ volatile(CHAINS(FMA_512) : "+r"(left) : : REGISTERS);
+        lanes = 16;
+    } else if (strcmp(level, "avx2") == 0) {
+        __asm__ volatile(CHAINS(FMA_256) : "+r"(left) : : REGISTERS);
+        lanes = 8;
+    }
+    return (double)steps * 12 * 2 * lanes / (clock_seconds() - begun);
 }
 #else
 static double fma_peak(void) { return 0; }

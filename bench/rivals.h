@@ -11,12 +11,13 @@
 
 typedef struct rivals {
     /* NULL together when OpenBLAS is not there; core may be NULL. */
-    void (*openblas)(int, int, int, int, int, int, float, const float *, int, const float *, int, float, float *, int);
+    void (*openblas)(int, int, int, int, int, int, float, const float *, int, const float *, int, float,
+                     float *, int);
     void (*openblas_threads)(int);
     const char *(*openblas_core)(void);
     /* NULL together when oneDNN is not there. */
-    int (*onednn)(char, char, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *, int64_t, float,
-                  float *, int64_t);
+    int (*onednn)(char, char, int64_t, int64_t, int64_t, float, const float *, int64_t, const float *, int64_t,
+                  float, float *, int64_t);
     void (*openmp_threads)(int);
 } rivals;
 

@@ -40,7 +40,8 @@ pass *sized_forward(const sized *s, const uint32_t *lengths, size_t sequences)
     tkr_error error = {0};
     char last[64];
     snprintf(last, sizeof last, "layer.%zu.output", s->model->config.layers - 1);
-    pass_shape shape = {.sequences = sequences, .lengths = lengths, .at = last, .wish = {.all_rows = true, .no_head = true}};
+    pass_shape shape = {
+        .sequences = sequences, .lengths = lengths, .at = last, .wish = {.all_rows = true, .no_head = true}};
     pass *p = pass_new(s->session, &shape, &error);
     if (!p)
         report_stop(s->program, "a forward pass", &error);
