@@ -48,6 +48,7 @@ tkr_status answer_warn(cli *c, const tkr_result *result)
     tkr_warning warning;
     bool is_strict = arguments_has(&c->args, OPTION_STRICT);
     size_t count = 0;
+    stream_flush(&c->out); /* no message into a pager */
     for (; tkr_result_warning(result, count, &warning); count++)
         report_warning(c, &warning, is_strict && count == 0);
     if (!is_strict || count == 0)

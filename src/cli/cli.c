@@ -90,6 +90,10 @@ static void set_talk(cli *c)
                                   .shows_events = c->shows_events};
     c->progress.shows_line = !c->shows_events && !never && (always || (c->around.err_terminal && !c->quiet));
     c->progress.shows_rarely = !c->shows_events && !never && c->verbose;
+    c->progress.shows_taskbar = c->around.err_taskbar;
+    bool is_paged = c->around.out_terminal && !arguments_is(&c->args, OPTION_PAGER, "never");
+    if (is_paged && pager_init(&c->pager, STDOUT_FILENO, c->around.ascii))
+        c->out.pager = &c->pager;
     if (c->verbose && c->args.config_path)
         report_note(c, "settings read from %s", c->args.config_path);
 }
@@ -217,6 +221,7 @@ int cli_main(int argc, char **argv)
     if ((status || c->error.code) && c->error.code != TKR_E_CLOSED_PIPE && c->error.message[0])
         report_error(c);
     int code = exit_code(c);
+    pager_fini(&c->pager);
     methods_text_fini(&c->methods);
     arguments_free(&c->args);
     heap_free(c);

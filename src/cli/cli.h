@@ -6,6 +6,7 @@
 
 #include "cli/arguments.h"
 #include "cli/methods_text.h"
+#include "cli/pager.h"
 #include "cli/progress_line.h"
 #include "cli/stream.h"
 #include "cli/surroundings.h"
@@ -20,6 +21,7 @@ typedef struct cli {
     surroundings around;
     background background;
     stream out, err;
+    pager pager;          /* of out, on a terminal */
     progress_line progress;
     methods_text methods;
     tkr_error error;      /* what ended the run */

@@ -73,6 +73,8 @@ const option option_table[OPTION_COUNT] = {
     [OPTION_VERBOSE] = {"verbose", 'v', KIND_FLAG, GROUP_TALK, FOR_ALL, 0, 0, .help = "times, memory, what was read"},
     [OPTION_PROGRESS] = {"progress", 0, KIND_CHOICE, GROUP_TALK, FOR_ANSWERS, "auto|always|never|json", "auto",
                          .help = "json: one event a line on standard error"},
+    [OPTION_PAGER] = {"pager", 0, KIND_CHOICE, GROUP_TALK, FOR_ALL, "auto|never", "auto",
+                      .help = "answers longer than the screen go through $TOKRAY_PAGER, $PAGER or less"},
     [OPTION_NO_HINTS] = {"no-hints", 0, KIND_FLAG, GROUP_TALK, FOR_ALL, 0, 0, .help = "no hint in the last line"},
     [OPTION_NO_CONFIG] = {"no-config", 0, KIND_FLAG, GROUP_TALK, FOR_ALL, 0, 0, .help = "do not read the configuration file"},
     [OPTION_HELP_SHORT] = {"short-help", 'h', KIND_FLAG, GROUP_TALK, FOR_ALL, 0, 0, .help = "the help that fits on a screen", .is_common = true},

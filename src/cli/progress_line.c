@@ -24,10 +24,10 @@ void progress_erase(progress_line *p)
 {
     if (!p->is_visible)
         return;
-    stream_text(p->err, "\r\x1b[K");
+    stream_text(p->err, p->shows_taskbar ? PROGRESS_ERASE TASKBAR_ERASE : PROGRESS_ERASE);
     stream_flush(p->err);
     p->is_visible = false;
-    signals_guard_line(false);
+    signals_guard_line(false, false);
 }
 
 static void begin_phase(progress_line *p, const tkr_progress *now, double time)
@@ -99,15 +99,17 @@ static void show_line(progress_line *p, const tkr_progress *now, double time)
     if (share > 1)
         share = 1;
     if (p->shows_line)
-        stream_text(p->err, "\r\x1b[K");
+        stream_text(p->err, PROGRESS_ERASE);
     stream_format(p->err, "%s ", now->phase);
     if (p->width >= 60)
         draw_bar(p, p->err, share);
     write_counts(p, now, share, seconds_left(p, now, time));
     if (!p->shows_line)
         stream_text(p->err, "\n");
+    else if (p->shows_taskbar)
+        stream_format(p->err, "\x1b]9;4;1;%d\x1b\\", (int)(share * 100));
     p->is_visible = p->shows_line;
-    signals_guard_line(p->is_visible);
+    signals_guard_line(p->is_visible, p->is_visible && p->shows_taskbar);
     stream_flush(p->err);
 }
 

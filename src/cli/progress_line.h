@@ -14,6 +14,7 @@ enum { RATES_KEPT = 5 };
 typedef struct progress_line {
     stream *err;
     bool shows_line, shows_events, shows_rarely; /* rarely: one plain line each 30 s (-v, no terminal) */
+    bool shows_taskbar;     /* with the line, the share for the taskbar (OSC 9;4) */
     bool ascii, is_visible;
     int width;
     char phase[48];

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t received;
-static volatile sig_atomic_t terminal_changed, file_guarded[GUARDED_FILES], line_visible;
+static volatile sig_atomic_t terminal_changed, file_guarded[GUARDED_FILES], line_visible, taskbar_used;
 static int terminal_descriptor;
 static struct termios terminal_before;
 static char guarded_file[GUARDED_FILES][PATH_MAX];
@@ -28,7 +28,9 @@ static void put_right(void)
         if (file_guarded[i])
             unlink(guarded_file[i]);
     if (line_visible)
-        say("\r\x1b[K");
+        say(PROGRESS_ERASE);
+    if (taskbar_used)
+        say(TASKBAR_ERASE);
 }
 
 static void on_stop(int signal_number)
@@ -87,4 +89,8 @@ void signals_guard_file(size_t slot, const char *path)
     file_guarded[slot] = 1;
 }
 
-void signals_guard_line(bool visible) { line_visible = visible; }
+void signals_guard_line(bool visible, bool in_taskbar)
+{
+    line_visible = visible;
+    taskbar_used = in_taskbar;
+}

@@ -22,7 +22,9 @@ void signals_release_terminal(void);
 /* path is copied; NULL: nothing to remove there any more.  A path that is too long is not guarded. */
 enum { GUARDED_FILES = 16 };
 void signals_guard_file(size_t slot, const char *path);
-/* A progress line is on the screen and must be erased. */
-void signals_guard_line(bool visible);
+/* A progress line is on the screen, and progress in the taskbar: what erases them. */
+#define PROGRESS_ERASE "\r\x1b[K"
+#define TASKBAR_ERASE "\x1b]9;4;0;\x1b\\"
+void signals_guard_line(bool visible, bool in_taskbar);
 
 #endif

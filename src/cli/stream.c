@@ -13,40 +13,55 @@
 void stream_init(stream *s, int descriptor)
 {
     s->descriptor = descriptor;
+    s->pager = NULL;
     s->failure = 0;
     s->size = s->written = 0;
 }
 
-static bool write_all(stream *s, const char *bytes, size_t count)
+int write_bytes(int descriptor, const char *bytes, size_t count)
 {
-    while (count > 0 && s->failure == 0) {
-        ssize_t done = write(s->descriptor, bytes, count);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0) {
-            s->failure = errno;
-            break;
+    while (count > 0) {
+        ssize_t done = write(descriptor, bytes, count);
+        if (done < 0 && errno != EINTR)
+            return errno;
+        if (done > 0) {
+            bytes += done;
+            count -= (size_t)done;
         }
-        bytes += done;
-        count -= (size_t)done;
-        s->written += (size_t)done;
     }
+    return 0;
+}
+
+static bool pass_on(stream *s, const char *bytes, size_t count)
+{
+    if (s->failure == 0)
+        s->failure = s->pager ? pager_write(s->pager, bytes, count) : write_bytes(s->descriptor, bytes, count);
+    s->written += s->failure == 0 ? count : 0;
     return s->failure == 0;
+}
+
+static bool empty(stream *s)
+{
+    size_t size = s->size;
+    s->size = 0;
+    return pass_on(s, s->data, size);
 }
 
 bool stream_flush(stream *s)
 {
-    size_t size = s->size;
-    s->size = 0;
-    return write_all(s, s->data, size);
+    empty(s);
+    int failure = s->pager ? pager_end(s->pager) : 0;
+    if (s->failure == 0)
+        s->failure = failure;
+    return s->failure == 0;
 }
 
 bool stream_bytes(stream *s, const char *bytes, size_t count)
 {
-    if (s->size + count > STREAM_ROOM && !stream_flush(s))
+    if (s->size + count > STREAM_ROOM && !empty(s))
         return false;
     if (count > STREAM_ROOM)
-        return write_all(s, bytes, count);
+        return pass_on(s, bytes, count);
     memcpy(s->data + s->size, bytes, count);
     s->size += count;
     return s->failure == 0;

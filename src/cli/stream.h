@@ -5,16 +5,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/pager.h"
+
 enum { STREAM_ROOM = 16 * 1024 };
 
 typedef struct stream {
     int descriptor;
+    pager *pager;          /* between this and the descriptor, or NULL */
     int failure;           /* errno of the first write that failed; 0: none */
     size_t size, written;
     char data[STREAM_ROOM];
 } stream;
 
 void stream_init(stream *s, int descriptor);
+/* Everything so far is to be seen now; with a pager: an answer ends here. */
 bool stream_flush(stream *s);
 bool stream_bytes(stream *s, const char *bytes, size_t count);
 bool stream_text(stream *s, const char *text);
@@ -25,5 +29,8 @@ bool stream_safe(stream *s, const char *bytes, size_t count);
 bool stream_spaces(stream *s, size_t count);
 /* A tkr_sink_fn. */
 bool stream_sink(void *user, const char *bytes, size_t count);
+
+/* Write them all; 0, or errno. */
+int write_bytes(int descriptor, const char *bytes, size_t count);
 
 #endif

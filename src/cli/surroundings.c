@@ -68,6 +68,13 @@ static tkr_color color_depth(void)
     return variable_has("TERM", "256color") ? TKR_COLOR_256 : TKR_COLOR_16;
 }
 
+/* Only where OSC 9;4 is known to mean progress: some terminals pop up a message for any OSC 9. */
+static bool takes_taskbar(void)
+{
+    return !variable_is("TERM", "dumb") && (is_set("WT_SESSION") || variable_is("ConEmuANSI", "ON") ||
+                                            variable_is("TERM_PROGRAM", "ghostty") || variable_is("TERM_PROGRAM", "WezTerm"));
+}
+
 static int terminal_width(const arguments *a)
 {
     struct winsize size;
@@ -121,6 +128,7 @@ void surroundings_init(surroundings *s, const arguments *a)
     if (wants_color(a, s->out_terminal))
         s->color = color_depth();
     s->err_color = wants_color(a, s->err_terminal);
+    s->err_taskbar = s->err_terminal && takes_taskbar();
     s->ascii = arguments_has(a, OPTION_ASCII) || locale_is_ascii();
     s->width = terminal_width(a);
     find_theme(s, a);

@@ -11,6 +11,7 @@ typedef struct surroundings {
     bool in_terminal, out_terminal, err_terminal;
     tkr_color color;      /* of standard output */
     bool err_color;
+    bool err_taskbar;     /* the terminal takes progress for the taskbar (OSC 9;4) */
     bool ascii;
     bool is_light;
     int width;

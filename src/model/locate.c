@@ -147,19 +147,18 @@ static bool find_in_cache(char out[PATH_ROOM], view name)
 
 /* ---- bundled models --------------------------------------------------------------------------------------------- */
 
-/* Folder number `index` of TOKRAY_MODELS and then of the built-in list; false past the end. */
+/* Folder number `index` of the list: TOKRAY_MODELS where it is set, else the built-in one; false past the end. */
 static bool bundle_folder(size_t index, char out[PATH_ROOM])
 {
-    const char *lists[2] = {getenv("TOKRAY_MODELS"), TOKRAY_MODEL_DIRS};
-    for (size_t i = 0; i < 2; i++)
-        for (const char *at = lists[i]; at && *at;) {
-            size_t length = strcspn(at, ":");
-            if (length > 0 && length < PATH_ROOM && index-- == 0) {
-                snprintf(out, PATH_ROOM, "%.*s", (int)length, at);
-                return true;
-            }
-            at += length + (at[length] == ':');
+    const char *chosen = getenv("TOKRAY_MODELS");
+    for (const char *at = chosen && *chosen ? chosen : TOKRAY_MODEL_DIRS; *at;) {
+        size_t length = strcspn(at, ":");
+        if (length > 0 && length < PATH_ROOM && index-- == 0) {
+            snprintf(out, PATH_ROOM, "%.*s", (int)length, at);
+            return true;
         }
+        at += length + (at[length] == ':');
+    }
     return false;
 }
 

@@ -12,7 +12,7 @@ typedef struct location {
     const char *source; /* "folder", "cache" or "bundled"                                     */
 } location;
 
-/* An existing path wins, then the bundled models (folders of TOKRAY_MODELS, then those fixed when the library was built;
+/* An existing path wins, then the bundled models (folders of TOKRAY_MODELS where it is set, else those fixed when the library was built;
  * lists are separated by ':'), then the hub cache (HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub).
  * path.not_found names the nearest bundled models.  On success the caller ends with location_fini. */
 tkr_status location_find(const char *name, location *out, tkr_error *error);

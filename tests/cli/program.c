@@ -50,9 +50,9 @@ static void text_add(text *t, const char *bytes, size_t count)
     t->data[t->size] = '\0';
 }
 
-static void open_terminal(pipes *p)
+static void open_terminal(pipes *p, const run_options *o)
 {
-    struct winsize size = {.ws_row = 40, .ws_col = 100};
+    struct winsize size = {.ws_row = o->rows ? o->rows : 40, .ws_col = 100};
     p->terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_true(p->terminal >= 0 && grantpt(p->terminal) == 0 && unlockpt(p->terminal) == 0);
     p->terminal_slave = open(ptsname(p->terminal), O_RDWR | O_NOCTTY);
@@ -64,7 +64,7 @@ static void open_pipes(pipes *p, const run_options *o)
 {
     *p = (pipes){{-1, -1}, {-1, -1}, {-1, -1}, -1, -1};
     if (o->on_terminal) {
-        open_terminal(p);
+        open_terminal(p, o);
         return;
     }
     assert_int_equal(pipe2(p->in, O_CLOEXEC), 0);
@@ -76,7 +76,8 @@ static void set_environment(const run_options *o)
 {
     static const char *const unset[] = {"NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLORTERM", "COLORFGBG", "LC_ALL", "LC_CTYPE",
                                         "LANG", "CI", "TOKRAY_MODEL", "TOKRAY_THEME", "TOKRAY_CONFIG", "TOKRAY_THREADS",
-                                        "TOKRAY_MEMORY", "XDG_CONFIG_HOME"};
+                                        "TOKRAY_MEMORY", "TOKRAY_PAGER", "PAGER", "WT_SESSION", "ConEmuANSI", "TERM_PROGRAM",
+                                        "XDG_CONFIG_HOME"};
     for (size_t i = 0; i < sizeof unset / sizeof *unset; i++)
         unsetenv(unset[i]);
     setenv("HOME", "/nonexistent", 1);
@@ -173,7 +174,10 @@ static void react(const run_options *o, pipes *p, pid_t child, const text *out, 
         *replied = true;
     }
     if (o->signal_after && !*signalled && err->data && strstr(err->data, o->signal_after)) {
-        kill(child, o->signal_number);
+        if (o->truncated)
+            assert_int_equal(truncate(o->truncated, 0), 0);
+        else
+            kill(child, o->signal_number);
         *signalled = true;
     }
 }

@@ -17,9 +17,11 @@ typedef struct run_options {
     bool output_closed;             /* started without standard output */
     bool reader_gone;               /* standard output is a pipe nobody reads */
     bool on_terminal;               /* all three streams are a new terminal of 100 columns; it all comes in `out` */
+    unsigned short rows;            /* of that terminal; 0: 40 */
     const char *terminal_reply;     /* typed into the terminal when it is asked for its background */
     int signal_number;              /* sent when signal_after has appeared on standard error */
     const char *signal_after;
+    const char *truncated;          /* this file is cut to nothing then, instead of a signal */
     const char *folder;             /* working folder */
 } run_options;
 

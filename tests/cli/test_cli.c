@@ -447,6 +447,17 @@ static void test_cli__baseline_reaches_the_method(void **state)
     run_free(&r);
 }
 
+static void test_cli__task_chooses_the_head(void **state)
+{
+    (void)state;
+    run_result r = RUN("explain", "-q", "--task", "sequence-classification", PLOT);
+    check_done(&r);
+    assert_non_null(strstr(r.out, "POSITIVE 0."));
+    run_free(&r);
+    check_error(RUN("explain", "-q", "--task", "masked-lm", PLOT), 4, "no masked LM head", NULL);
+    check_error(RUN("explain", "-q", "--task", "sequence", PLOT), 2, "--task \"sequence\" is none of", NULL);
+}
+
 static void test_cli__dry_run_computes_nothing(void **state)
 {
     (void)state;
@@ -491,6 +502,27 @@ static void test_cli__signals_stop_it(void **state)
     check_stopped(SIGTERM, 143);
 }
 
+/* Cut while it computes: whether a read of the mapped weights or the check at the end sees it first is chance. */
+static void test_cli__weights_that_shrink_while_in_use(void **state)
+{
+    static const char *const files[] = {"config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json",
+                                        "tokenizer_config.json", "vocab.txt"};
+    char folder[WORK_PATH], from[WORK_PATH], weights[WORK_PATH];
+    (void)state;
+    assert_true(work_folder_new(folder) && work_path(weights, folder, "model.safetensors"));
+    assert_true(work_path(from, getenv("TOKRAY_MODELS"), "tiny-distilbert-sentiment"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        size_t size;
+        char *bytes = work_read(from, files[i], &size);
+        assert_true(bytes && work_write(folder, files[i], bytes, size));
+        free(bytes);
+    }
+    run_options o = {.signal_after = "\"event\":\"progress\"", .truncated = weights};
+    check_error(RUN_WITH(&o, "explain", "-q", "--progress", "json", "-m", folder, "-M", "ig:steps=4096,ig:steps=4095", "-f", "tokens",
+                         PLOT), 4, "while", NULL);
+    assert_true(work_folder_remove(folder));
+}
+
 static void test_cli__a_terminal_gets_colours_and_its_theme(void **state)
 {
     static const char *const environment[] = {"TERM=xterm-256color", "COLORTERM=truecolor", NULL};
@@ -528,6 +560,102 @@ static void test_cli__colour_is_decided_in_order(void **state)
     run_free(&forced);
     run_free(&always);
     run_free(&never);
+}
+
+static run_result page(unsigned short rows, const char *pager, const char *const *args)
+{
+    const char *const environment[] = {pager, NULL};
+    run_options o = {.on_terminal = true, .rows = rows, .environment = environment};
+    return run_program(args, &o);
+}
+
+static void check_paged(unsigned short rows, const char *pager, const char *const *args, bool is_paged)
+{
+    run_result r = page(rows, pager, args);
+    check_done(&r);
+    bool was_paged = strncmp(r.out, "<paged -x>\r\n", 12) == 0 && strstr(r.out, "</paged>");
+    if (was_paged != is_paged || count_of(r.out, "paged>") + count_of(r.out, "<paged") != (is_paged ? 2 : 0) ||
+        count_of(r.out, "--no-config") != 1)
+        fail_msg("%d rows and %s:\n%s", rows, pager, r.out);
+    run_free(&r);
+}
+
+static void test_cli__long_answers_go_through_the_pager(void **state)
+{
+    static const char *const answer[] = {"help", "methods", NULL}, *const never[] = {"help", "methods", "--pager", "never", NULL};
+    char folder[WORK_PATH], path[WORK_PATH], pager[WORK_PATH + 32];
+    unsigned short rows = 1;
+    (void)state;
+    assert_true(work_folder_new(folder) && work_path(path, folder, "pager"));
+    assert_true(work_write_text(folder, "pager", "#!/bin/sh\necho \"<paged $1>\"\ncat\necho '</paged>'\nexit 3\n"));
+    assert_int_equal(chmod(path, 0700), 0);
+    run_result plain = RUN("help", "methods");
+    rows = (unsigned short)(rows + count_of(plain.out, "\n"));
+    run_free(&plain);
+    snprintf(pager, sizeof pager, "TOKRAY_PAGER= %s  -x", path);
+    check_paged(rows, pager, answer, false); /* fits */
+    check_paged((unsigned short)(rows - 1), pager, answer, true);
+    check_paged(5, pager, never, false);
+    check_paged(5, "TOKRAY_PAGER=", answer, false);
+    check_paged(5, "PAGER=cat", answer, false);
+    check_paged(5, "PAGER=/nonexistent/pager", answer, false);
+    memmove(pager, pager + strlen("TOKRAY_"), strlen(pager + strlen("TOKRAY_")) + 1);
+    check_paged(5, pager, answer, true);
+    assert_true(work_folder_remove(folder));
+}
+
+static void test_cli__messages_follow_what_was_paged(void **state)
+{
+    static const char *const args[] = {"explain", "-q", "-M", "ig:steps=1", PLOT, "A dull film.", NULL};
+    (void)state;
+    run_result r = page(4, "TOKRAY_PAGER=sed s/POSITIVE/PAGED/", args);
+    check_done(&r);
+    const char *answer = strstr(r.out, "PAGED"), *warning = strstr(r.out, "warning:"), *second = strstr(r.out, "NEGATIVE");
+    if (!answer || !warning || !second || warning < answer || second < warning)
+        fail_msg("wrong order:\n%s", r.out);
+    run_free(&r);
+}
+
+/* More than a pipe holds, so that writing to a pager that was left fails. */
+static void test_cli__a_pager_may_be_left_early(void **state)
+{
+    static const char *const args[] = {"explain", "-q", "--json", "-M", "ig,occlusion,gxi", PLOT, NULL};
+    enum { TEXTS = 100 };
+    const char *long_args[TEXTS + 3] = {"tokens", "-q"};
+    (void)state;
+    for (size_t i = 0; i < TEXTS; i++)
+        long_args[2 + i] = "The plot is thin, but the acting is superb, and all the others in it are as good as one may wish for.";
+    run_result r = page(4, "TOKRAY_PAGER=false", long_args), json = page(4, "TOKRAY_PAGER=true", args);
+    assert_int_equal(r.code, 0);
+    assert_string_equal(r.out, "");
+    assert_int_equal(json.code, 0);
+    assert_string_equal(json.out, "");
+    run_free(&r);
+    run_free(&json);
+    r = page(4, "TOKRAY_PAGER=cat -u", long_args);
+    assert_true(r.out_size > 1 << 16);
+    run_free(&r);
+}
+
+static void test_cli__progress_in_the_taskbar_where_it_is_known(void **state)
+{
+    static const char *const known[] = {"WT_SESSION=1", NULL};
+    run_options with = {.on_terminal = true, .environment = known}, without = {.on_terminal = true};
+    (void)state;
+    run_result r = RUN_WITH(&with, "explain", "-M", "ig:steps=4096,ig:steps=4095", "-f", "tokens", PLOT, PLOT);
+    check_done(&r);
+    const char *last = NULL, *end = strstr(r.out, "hint:");
+    for (const char *at = r.out; (at = strstr(at, "\x1b]9;4;1;")); at++)
+        last = at;
+    assert_non_null(last);
+    assert_non_null(strstr(last, "\x1b]9;4;0;\x1b\\"));
+    assert_true(end && strstr(last, "\x1b]9;4;0;") < end);
+    run_free(&r);
+    r = RUN_WITH(&without, "explain", "-M", "ig:steps=4096,ig:steps=4095", "-f", "tokens", PLOT, PLOT);
+    check_done(&r);
+    assert_non_null(strstr(r.out, "\r\x1b[K")); /* the line is drawn */
+    assert_null(strstr(r.out, "\x1b]9;4;"));
+    run_free(&r);
 }
 
 static void test_cli__an_ascii_locale_gets_ascii(void **state)
@@ -648,11 +776,17 @@ int main(void)
         cmocka_unit_test(test_cli__the_configuration_file_and_variables_count_less),
         cmocka_unit_test(test_cli__ids_and_spans),
         cmocka_unit_test(test_cli__baseline_reaches_the_method),
+        cmocka_unit_test(test_cli__task_chooses_the_head),
         cmocka_unit_test(test_cli__dry_run_computes_nothing),
         cmocka_unit_test(test_cli__strict_makes_warnings_errors),
         cmocka_unit_test(test_cli__signals_stop_it),
+        cmocka_unit_test(test_cli__weights_that_shrink_while_in_use),
         cmocka_unit_test(test_cli__a_terminal_gets_colours_and_its_theme),
         cmocka_unit_test(test_cli__colour_is_decided_in_order),
+        cmocka_unit_test(test_cli__long_answers_go_through_the_pager),
+        cmocka_unit_test(test_cli__messages_follow_what_was_paged),
+        cmocka_unit_test(test_cli__a_pager_may_be_left_early),
+        cmocka_unit_test(test_cli__progress_in_the_taskbar_where_it_is_known),
         cmocka_unit_test(test_cli__an_ascii_locale_gets_ascii),
         cmocka_unit_test(test_cli__first_contact_fits_in_twelve_lines),
         cmocka_unit_test(test_cli__every_command_has_help),
