@@ -54,7 +54,9 @@ static void open_terminal(pipes *p, const run_options *o)
 {
     struct winsize size = {.ws_row = o->rows ? o->rows : 40, .ws_col = 100};
     p->terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_true(p->terminal >= 0 && grantpt(p->terminal) == 0 && unlockpt(p->terminal) == 0);
+    if (p->terminal < 0)
+        skip(); /* a machine that has no pseudo-terminals */
+    assert_true(grantpt(p->terminal) == 0 && unlockpt(p->terminal) == 0);
     p->terminal_slave = open(ptsname(p->terminal), O_RDWR | O_NOCTTY);
     assert_true(p->terminal_slave >= 0);
     ioctl(p->terminal_slave, TIOCSWINSZ, &size);

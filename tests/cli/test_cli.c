@@ -251,6 +251,8 @@ static void test_cli__json_owns_standard_output(void **state)
     assert_int_equal(json_array_size(json_object_get(root, "methods")), 2);
     json_t *command = json_object_get(json_object_get(root, "provenance"), "command");
     assert_string_equal(json_string_value(json_array_get(command, 1)), "explain");
+    json_t *digests = json_object_get(json_object_get(root, "model"), "sha256");
+    assert_int_equal(strlen(json_string_value(json_object_get(digests, "weights"))), 64);
     assert_non_null(strstr(r.err, "note: no --model given, using the bundled demo model tiny-distilbert-sentiment (-m to change)"));
     json_decref(root);
     run_free(&r);
