@@ -6,7 +6,7 @@
 
 #include "base/number.h"
 
-enum { CACHED_BYTES = 3 << 20, ROWS_LEAST = 128, ROWS_MOST = 4096 };
+enum { CACHED_BYTES = 9 << 19, ROWS_LEAST = 128, ROWS_MOST = 4096 };
 
 /* The first bytes of a small system file; empty when it cannot be read. */
 static view read_small(const char *path, char *room, size_t capacity)
