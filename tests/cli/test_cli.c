@@ -643,8 +643,9 @@ static void test_cli__progress_in_the_taskbar_where_it_is_known(void **state)
 {
     static const char *const known[] = {"WT_SESSION=1", NULL};
     run_options with = {.on_terminal = true, .environment = known}, without = {.on_terminal = true};
+    const char *seconds_of_work = SLOWNESS > 1 ? "ig:steps=1024" : "ig:steps=4096,ig:steps=4095";
     (void)state;
-    run_result r = RUN_WITH(&with, "explain", "-M", "ig:steps=4096,ig:steps=4095", "-f", "tokens", PLOT, PLOT);
+    run_result r = RUN_WITH(&with, "explain", "-M", seconds_of_work, "-f", "tokens", PLOT, PLOT);
     check_done(&r);
     const char *last = NULL, *end = strstr(r.out, "hint:");
     for (const char *at = r.out; (at = strstr(at, "\x1b]9;4;1;")); at++)
@@ -653,7 +654,7 @@ static void test_cli__progress_in_the_taskbar_where_it_is_known(void **state)
     assert_non_null(strstr(last, "\x1b]9;4;0;\x1b\\"));
     assert_true(end && strstr(last, "\x1b]9;4;0;") < end);
     run_free(&r);
-    r = RUN_WITH(&without, "explain", "-M", "ig:steps=4096,ig:steps=4095", "-f", "tokens", PLOT, PLOT);
+    r = RUN_WITH(&without, "explain", "-M", seconds_of_work, "-f", "tokens", PLOT, PLOT);
     check_done(&r);
     assert_non_null(strstr(r.out, "\r\x1b[K")); /* the line is drawn */
     assert_null(strstr(r.out, "\x1b]9;4;"));
