@@ -1,5 +1,5 @@
 /*
- * The catalogue of bad inputs, model folders, through the C API: each case ends as listed, within a second of work, with
+ * The catalogue of bad inputs, model folders, through the C API: each case ends as listed, within seconds of work, with
  * one clear message, and leaves nothing behind: no memory, no open file, no new file.
  */
 #include <math.h>
@@ -33,7 +33,9 @@
 #endif
 #endif
 #ifndef SECONDS_ALLOWED
-#define SECONDS_ALLOWED 1.0
+/* The promise is a second on an idle machine (the slowest case, 200,000 tensors, takes 0.8); a shared one may be three times
+ * slower, and work that grows with the square of its input would take minutes. */
+#define SECONDS_ALLOWED 3.0
 #endif
 
 enum { SOMEBODY = 65534 }; /* a user without rights */
