@@ -103,6 +103,8 @@ size_t utf8_count(view text)
 
 bool utf8_is_hidden(uint32_t code_point)
 {
+    if (code_point >= 0x20 && code_point < 0x7f)
+        return false; /* nearly all there is in names */
     static const struct {
         uint32_t first, last;
     } hidden[] = {
