@@ -67,8 +67,9 @@ static void text_add(char *text, size_t room, const char *lead, size_t rows, siz
 static node refuse(graph *g, const op_shape *s)
 {
     char text[256] = "";
-    for (int i = 0; i < NODE_INPUTS && s->in[i] != NULL; i++)
-        text_add(text, sizeof text, i ? " " : " inputs ", s->in[i]->rows, s->in[i]->width);
+    for (int i = 0; i < NODE_INPUTS; i++)
+        if (s->in[i] != NULL)
+            text_add(text, sizeof text, i ? " " : " inputs ", s->in[i]->rows, s->in[i]->width);
     for (int i = 0; i < NODE_WEIGHTS; i++)
         if (s->node->weights[i] != NULL)
             text_add(text, sizeof text, i ? " " : " weights ", s->node->weights[i]->rows, s->node->weights[i]->columns);
@@ -84,6 +85,8 @@ static bool take_inputs(graph *g, graph_node *fresh, op_shape *s, const node *in
     for (int i = 0; i < NODE_INPUTS; i++)
         fresh->in[i] = NODE_NONE;
     for (int i = 0; i < fresh->op->inputs; i++) {
+        if (in[i] == NODE_NONE && (fresh->op->optional_inputs >> i & 1U))
+            continue;
         if (in[i] < 0 || (size_t)in[i] >= g->count) {
             g->status = fail(g->error, TKR_E_INTERNAL, "node %zu: op %s got node %d as input %d, of %zu nodes", g->count,
                              fresh->op->name, (int)in[i], i, g->count);

@@ -23,15 +23,35 @@ typedef struct segments {
     const uint32_t *begin; /* [count + 1] */
 } segments;
 
+/* Keys and values of the rows that one attention has seen in earlier runs (incremental decoding, one sequence).  A run over
+ * a cache of `rows` past rows writes those of its own rows behind them; whoever runs the graph then raises `rows`. */
+typedef struct attention_cache {
+    real *keys, *values;        /* [capacity, width]                                                    */
+    size_t rows, capacity, width;
+} attention_cache;
+
 /* What an operation is told besides its inputs; each op uses its own few. */
 typedef struct op_params {
-    const int32_t *index;       /* embed: id of each row; gather: chosen row of each output row         */
-    const uint8_t *hidden;      /* attention: [key rows], non-zero: nobody sees this key; or NULL        */
-    size_t heads;               /* attention                                                            */
-    real scale;                 /* attention                                                            */
+    const int32_t *index;       /* embed: id, gather: chosen row, angles: position of each output row   */
+    const uint8_t *hidden;      /* attention: non-zero: nobody sees this key; or NULL                   */
+    const uint32_t *hidden_begin; /* attention: where the keys of each sequence begin in `hidden`; NULL: at their segment */
+    const int32_t *query_rows;  /* attention: which row of its keys' node each query row is (as gather's index), for causal
+                                   masks, windows and distances; NULL: the queries are the last rows of their sequence */
+    int32_t offset;             /* embed: added to each index                                           */
+    size_t heads;               /* attention, rotate                                                    */
+    size_t key_heads;           /* attention: heads of keys and values, each serving heads / key_heads; 0: heads */
+    size_t window;              /* attention: query at i sees keys after i - window; 0: all             */
+    size_t buckets, farthest;   /* attention with weights[0] [buckets, heads]: T5's relative distances  */
+    attention_cache *cache;     /* attention: see above; inputs k, v NODE_NONE: nothing new to write.  Without a keys' node
+                                   query_rows and hidden count from the cache's first row, and so does hidden with one */
+    real scale;                 /* attention; scale: the factor                                         */
     bool is_causal;             /* attention                                                            */
     activation act;             /* activate                                                             */
-    double eps;                 /* layer_norm                                                           */
+    double eps;                 /* layer_norm, rms_norm                                                 */
+    const double *frequencies;  /* angles: [width / 2]; lives as long as the graph                     */
+    double magnitude;           /* angles: factor of cosines and sines; 0: 1                            */
+    const real *given;          /* given: [rows, width], read in every run                              */
+    size_t width;               /* given, angles: columns of the node                                   */
 } op_params;
 
 typedef struct graph_node {

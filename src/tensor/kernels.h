@@ -62,21 +62,27 @@ typedef struct product {
 } product;
 
 /* Attention of one sequence and one head.  Pointers are at the head's first column; strides are in elements.
- *   scores[i][j] = scale * <q_i, k_j>  (hidden keys: -inf),  p = softmax over j,  out_i = sum_j p_ij v_j.
- * A row whose keys are all hidden gives zeros.  probs [queries, keys] may be NULL; scratch as attention_scratch says. */
+ *   scores[i][j] = scale * <q_i, k_j> + bias (keys that are not seen: -inf),  p = softmax over j,  out_i = sum_j p_ij v_j.
+ * A row that sees no key gives zeros.  The position of query i among the keys is query_rows[i] + row_shift, or, without
+ * query_rows, such that the last query is at the last key.  Scratch as attention_scratch says. */
 typedef struct attention_head {
     size_t queries, keys, width;           /* width of one head                                  */
     const real *q, *k, *v;
     size_t ldq, ldk, ldv;
     real scale;
     const uint8_t *hidden;                 /* [keys], non-zero: not seen; or NULL                */
-    bool is_causal;                        /* query i sees keys 0 .. i + keys - queries          */
+    const int32_t *query_rows;             /* [queries] or NULL                                  */
+    ptrdiff_t row_shift;
+    bool is_causal;                        /* the query at p sees keys 0 .. p                    */
+    size_t window;                         /* it sees keys after p - window; 0: all              */
+    const real *bias;                      /* [2 keys + 16]: of key j for the query at p: bias[keys - 1 + j - p]; or NULL */
     real *out;                             /* [queries, width] with stride ldo                   */
     size_t ldo;
-    real *probs;                           /* [queries, keys] dense, or NULL                     */
+    real *probs;                           /* [queries, keys] with stride ldp, or NULL           */
+    size_t ldp;                            /* 0: keys; what lies beyond the keys becomes 0       */
     /* backward only */
     const real *dout;                      /* [queries, width] with stride ldo                   */
-    const real *dprobs;                    /* extra gradient into the probabilities, or NULL     */
+    const real *dprobs;                    /* extra gradient into the probabilities [queries, keys], or NULL */
     real *dq, *dk, *dv;                    /* added to, strides ldq, ldk, ldv                    */
     real *scratch;
 } attention_head;
@@ -93,13 +99,22 @@ typedef struct kernels {
     void (*transpose)(real *y, size_t ldy, const real *x, size_t ldx, size_t rows, size_t columns);
     void (*exp)(real *y, const real *x, size_t n);                                     /* y may be x                */
     void (*erf)(real *y, const real *x, size_t n);
-    void (*add)(real *y, const real *a, const real *b, size_t n);
+    void (*add)(real *y, const real *a, const real *b, size_t n);                      /* y may be a or b           */
+    void (*multiply)(real *y, const real *a, const real *b, size_t n);
+    void (*scale)(real *y, const real *x, real factor, size_t n);
+    /* Pairs (x[i], x[half + i]), i < half, turned by angles whose cosines and sines are given; turned back: by minus the
+     * angles. */
+    void (*rotate)(real *y, const real *x, const real *cosines, const real *sines, size_t half, bool is_back);
     void (*activate)(activation kind, real *y, const real *x, size_t n);               /* y may be x                */
     void (*activate_backward)(activation kind, real *dx, const real *dy, const real *x, size_t n); /* dx = dy f'(x) */
     /* y = gain * (x - mean) * s + bias, s = 1/sqrt(biased variance + eps); stats[0] = mean, stats[1] = s.  Moments in double. */
     void (*layer_norm)(real *y, const real *x, const real *gain, const real *bias, size_t n, double eps, real stats[2]);
     /* dx = s (h - mean(h) - u mean(h u)), h = gain dy, u = (x - mean) s. */
     void (*layer_norm_backward)(real *dx, const real *dy, const real *x, const real *gain, size_t n, const real stats[2]);
+    /* y = gain * x * s, s = 1/sqrt(mean of squares + eps), returned.  The mean in double. */
+    real (*rms_norm)(real *y, const real *x, const real *gain, size_t n, double eps);
+    /* dx = s (h - u mean(h u)), h = gain dy, u = x s. */
+    void (*rms_norm_backward)(real *dx, const real *dy, const real *x, const real *gain, size_t n, real s);
     /* In place; row maximum subtracted, sum in double, -inf allowed; all -inf gives zeros. */
     void (*softmax)(real *x, size_t n);
     /* No NaN and no infinity in x?  One cheap pass. */

@@ -43,6 +43,8 @@ typedef struct op_sample op_sample;
 typedef struct op {
     const char *name;
     int inputs;                        /* number of node inputs                                   */
+    unsigned optional_inputs;          /* bit i: input i may be NODE_NONE (in[i], in_node[i] NULL) */
+    unsigned stopped_inputs;           /* bit i: no gradient goes into input i (din[i] NULL)      */
     /* Fill rows, width and segments; false refuses the shapes. */
     bool (*shape)(op_shape *s);
     /* Units of parallel work; NULL: one unit a row. */

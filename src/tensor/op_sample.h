@@ -20,8 +20,10 @@ struct op_sample {
         weight_dtype dtype;
     } weights[NODE_WEIGHTS];
     bool chooses_rows;                               /* gather: index chooses rows of the own sequence  */
-    enum { HIDE_NONE = 0, HIDE_SOME, HIDE_ALL } hides; /* attention: keys to hide                       */
-    op_params params;                                /* index and hidden are filled in by the harness   */
+    bool chooses_queries;                            /* attention: query_rows are drawn                 */
+    enum { HIDE_NONE = 0, HIDE_SOME, HIDE_ALL, HIDE_ELSEWHERE } hides; /* attention: keys to hide; elsewhere: some, by way
+                                                        of hidden_begin                                 */
+    op_params params;                                /* index, hidden, query_rows and given are filled in by the harness */
 };
 
 /* Weights of a sample. */

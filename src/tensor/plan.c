@@ -35,6 +35,9 @@ static void inputs_of(const graph *g, const graph_node *n, const graph_node *in[
         in[j] = n->in[j] == NODE_NONE ? NULL : &g->nodes[n->in[j]];
 }
 
+/* Does a gradient go into input j of a node, should that have one? */
+static bool passes_to(const graph_node *n, int j) { return n->in[j] != NODE_NONE && !(n->op->stopped_inputs >> j & 1U); }
+
 static bool round_up(size_t *bytes)
 {
     return size_add(bytes, *bytes, ALIGNMENT - 1) && (*bytes &= ~(size_t)(ALIGNMENT - 1), true);
@@ -62,12 +65,15 @@ static tkr_status mark_gradients(planner *s, tkr_error *error)
         node_plan *np = &s->plan->nodes[i];
         bool passes = false;
         for (int j = 0; j < n->op->inputs; j++)
-            passes = passes || s->plan->nodes[n->in[j]].needs_gradient;
+            if (passes_to(n, j))
+                passes = passes || s->plan->nodes[n->in[j]].needs_gradient;
         np->has_way_back = passes && !n->is_source;
         np->needs_gradient = passes || n->is_source || n->is_gradient_kept;
         if (np->has_way_back && n->op->backward[s->options.rule] == NULL)
             return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back under rule %d", i, n->op->name,
                         (int)s->options.rule);
+        if (np->has_way_back && n->params.cache != NULL)
+            return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back over a cache", i, n->op->name);
     }
     return TKR_OK;
 }
@@ -84,7 +90,8 @@ static void plan_values(planner *s)
         live(s, &np->places[PLACE_VALUE], n->rows, n->width, now, keeps_own ? p->end : now);
         for (int j = 0; j < n->op->inputs; j++) {
             bool keeps = np->has_way_back && (n->op->keeps_inputs >> j & 1U);
-            live_until(&p->nodes[n->in[j]].places[PLACE_VALUE], keeps ? p->end : now);
+            if (n->in[j] != NODE_NONE)
+                live_until(&p->nodes[n->in[j]].places[PLACE_VALUE], keeps ? p->end : now);
         }
         if (n->op->saved != NULL && (np->has_way_back || n->saves_kept)) {
             const graph_node *in[NODE_INPUTS];
@@ -105,6 +112,8 @@ static void plan_gradients(planner *s)
         if (np->needs_gradient && !np->has_first_writer)
             live(s, &np->places[PLACE_GRADIENT], n->rows, n->width, now, last);
         for (int j = 0; np->has_way_back && j < n->op->inputs; j++) {
+            if (!passes_to(n, j))
+                continue;
             const graph_node *x = &s->graph->nodes[n->in[j]];
             node_plan *xp = &p->nodes[n->in[j]];
             if (xp->needs_gradient && !xp->has_first_writer) {

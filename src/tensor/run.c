@@ -174,6 +174,8 @@ static op_call call_at(const runner *r, node n, uint32_t step, tkr_error *error)
     const graph_node *self = &r->graph->nodes[n];
     op_call c = {.node = self, .kernels = r->kernels, .threads = r->threads, .rule = r->options.rule, .error = error};
     for (int j = 0; j < self->op->inputs; j++) {
+        if (self->in[j] == NODE_NONE)
+            continue;
         c.in_node[j] = &r->graph->nodes[self->in[j]];
         c.in[j] = at_place(r, self->in[j], PLACE_VALUE, step);
     }
@@ -285,6 +287,8 @@ static void aim_gradients(runner *r, node n, op_call *c)
     uint32_t step = plan_step_back(&r->plan, (size_t)n);
     for (int j = 0; j < c->node->op->inputs; j++) {
         node x = c->node->in[j];
+        if (x == NODE_NONE || (c->node->op->stopped_inputs >> j & 1U))
+            continue;
         if (r->plan.nodes[x].needs_gradient && !r->has_gradient[x]) {
             c->din[j] = at_place(r, x, PLACE_GRADIENT, step);
             r->has_gradient[x] = true;

@@ -5,6 +5,8 @@
  * widen exactly, subnormals and NaN payloads included; float64 is rounded to nearest even where real is float, and a finite
  * number that becomes infinite by that counts as not finite.
  *
+ * Several weights may be parts of one tensor: columns of its stored rows.
+ *
  * Known to go wrong: the data of a safetensors file start at any address, so nothing here casts the byte pointer; Conv1D
  * checkpoints store [in, out], so a row of the matrix is a column of the file; two threads may ask for the same pack.
  */
@@ -107,19 +109,30 @@ void weight_row(const weight *w, size_t row, real *out)
 {
     size_t bytes = weight_dtype_bytes(w->dtype);
     if (w->is_transposed)
-        widen(w->dtype, w->data + row * bytes, w->rows * bytes, w->columns, out);
+        widen(w->dtype, w->data + row * bytes, w->stride * bytes, w->columns, out);
     else
-        widen(w->dtype, w->data + row * w->columns * bytes, bytes, w->columns, out);
+        widen(w->dtype, w->data + row * w->stride * bytes, bytes, w->columns, out);
 }
+
+/* Numbers in a stored row, and how many such rows. */
+static size_t stored_width(const weight *w) { return w->is_transposed ? w->rows : w->columns; }
+static size_t stored_rows(const weight *w) { return w->is_transposed ? w->columns : w->rows; }
 
 tkr_status weight_init(weight *w, const char *name, weight_dtype dtype, const void *data, size_t rows, size_t columns,
                        bool is_transposed, tkr_error *error)
+{
+    return weight_init_part(w, name, dtype, data, rows, columns, is_transposed, 0, error);
+}
+
+tkr_status weight_init_part(weight *w, const char *name, weight_dtype dtype, const void *data, size_t rows, size_t columns,
+                            bool is_transposed, size_t stride, tkr_error *error)
 {
     memset(w, 0, sizeof *w);
     w->name = name;
     w->rows = rows;
     w->columns = columns;
     w->is_transposed = is_transposed;
+    w->stride = stride != 0 ? stride : stored_width(w);
     w->dtype = dtype;
     w->data = data;
     atomic_init(&w->pack[0], NULL);
@@ -182,7 +195,9 @@ size_t weight_packed_missing(const weight *w, bool transposed, const kernels *k)
 /* What a scan found. */
 typedef struct scan {
     const weight *weight;
-    size_t numbers, number_bytes;
+    size_t numbers, number_bytes;      /* numbers of a run: the whole tensor, or one stored row of a part */
+    size_t blocks;                     /* of a run                                                        */
+    size_t run_stride;                 /* bytes from run to run                                           */
     _Atomic size_t nan, infinite, too_large, first;
 } scan;
 
@@ -218,11 +233,11 @@ static void note_first(scan *s, size_t index)
         continue;
 }
 
-/* Look at numbers one by one. */
-static void scan_numbers(scan *s, size_t begin, size_t end)
+/* Look at numbers of a run one by one. */
+static void scan_numbers(scan *s, size_t run, size_t begin, size_t end)
 {
     for (size_t i = begin; i < end; i++) {
-        const unsigned char *at = s->weight->data + i * s->number_bytes;
+        const unsigned char *at = s->weight->data + run * s->run_stride + i * s->number_bytes;
         real value;
         widen(s->weight->dtype, at, s->number_bytes, 1, &value);
         if (isfinite(value))
@@ -233,7 +248,7 @@ static void scan_numbers(scan *s, size_t begin, size_t end)
             atomic_fetch_add(&s->too_large, 1);
         else
             atomic_fetch_add(&s->infinite, 1);
-        note_first(s, i);
+        note_first(s, run * s->numbers + i);
     }
 }
 
@@ -242,10 +257,11 @@ static void scan_task(void *context, size_t begin, size_t end, int thread)
     (void)thread;
     scan *s = context;
     for (size_t block = begin; block < end; block++) {
-        size_t first = block * SCAN_BLOCK;
+        size_t run = block / s->blocks, first = block % s->blocks * SCAN_BLOCK;
         size_t last = s->numbers - first < SCAN_BLOCK ? s->numbers : first + SCAN_BLOCK;
-        if (last - first < SCAN_BLOCK || block_is_suspect(s->weight->dtype, s->weight->data + first * s->number_bytes))
-            scan_numbers(s, first, last);
+        const unsigned char *at = s->weight->data + run * s->run_stride + first * s->number_bytes;
+        if (last - first < SCAN_BLOCK || block_is_suspect(s->weight->dtype, at))
+            scan_numbers(s, run, first, last);
     }
 }
 
@@ -267,10 +283,13 @@ static void describe(const scan *s, char *text, size_t room)
 
 tkr_status weight_scan(const weight *w, pool *threads, tkr_error *error)
 {
-    scan s = {.weight = w, .numbers = w->rows * w->columns, .number_bytes = weight_dtype_bytes(w->dtype)};
+    bool is_part = w->stride != stored_width(w) && stored_rows(w) > 1;
+    scan s = {.weight = w, .number_bytes = weight_dtype_bytes(w->dtype)};
+    s.numbers = is_part ? stored_width(w) : w->rows * w->columns;
+    s.run_stride = w->stride * s.number_bytes;
+    s.blocks = s.numbers / SCAN_BLOCK + (s.numbers % SCAN_BLOCK != 0);
     atomic_init(&s.first, SIZE_MAX);
-    size_t blocks = s.numbers / SCAN_BLOCK + (s.numbers % SCAN_BLOCK != 0);
-    parallel_for(threads, blocks, SCAN_GRAIN_BLOCKS, scan_task, &s);
+    parallel_for(threads, s.blocks * (is_part ? stored_rows(w) : 1), SCAN_GRAIN_BLOCKS, scan_task, &s);
     if (s.first == SIZE_MAX)
         return TKR_OK;
 
@@ -278,11 +297,11 @@ tkr_status weight_scan(const weight *w, pool *threads, tkr_error *error)
     describe(&s, counts, sizeof counts);
     const char *name = QUOTE(view_of(w->name));
     if (w->rows == 1) {
-        fail(error, TKR_E_WEIGHT_NONFINITE, "tensor %s: %s, first at [%zu]", name, counts, (size_t)s.first);
+        fail(error, TKR_E_WEIGHT_NONFINITE, "tensor %s: %s, first at [%zu]", name, counts, w->part_at + s.first);
     } else {
-        size_t width = w->is_transposed ? w->rows : w->columns; /* as stored */
+        size_t width = stored_width(w);
         fail(error, TKR_E_WEIGHT_NONFINITE, "tensor %s: %s, first at [%zu, %zu]", name, counts, s.first / width,
-             s.first % width);
+             w->part_at + s.first % width);
     }
     fail_help(error, "the file was damaged or written by a training run that diverged: download or export it again");
     return TKR_E_WEIGHT_NONFINITE;

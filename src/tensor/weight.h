@@ -19,6 +19,8 @@ typedef struct weight {
     const char *name;       /* name in the checkpoint, for messages; borrowed from the model */
     size_t rows, columns;   /* a vector of n is 1 x n                                        */
     bool is_transposed;     /* stored [columns, rows] (Conv1D): rows are gathered by column  */
+    size_t stride;          /* numbers from one stored row to the next; more than a row has: a part of a tensor */
+    size_t part_at;         /* a part: stored column of the tensor where it begins, for messages; 0 until set   */
     weight_dtype dtype;
     const unsigned char *data; /* little-endian, any alignment                               */
     real *vector;           /* widened and aligned; only for vectors (rows == 1)             */
@@ -29,6 +31,10 @@ typedef struct weight {
 /* Fill in a weight over stored bytes.  Vectors are widened here.  Errors: limit.oom. */
 tkr_status weight_init(weight *w, const char *name, weight_dtype dtype, const void *data, size_t rows, size_t columns,
                        bool is_transposed, tkr_error *error);
+/* The same over a part of a stored tensor: data point to its first number, and stored rows begin `stride` numbers apart (0: no
+ * gaps).  A Conv1D tensor [H, 3 H] gives three weights [H, H] with is_transposed and stride 3 H. */
+tkr_status weight_init_part(weight *w, const char *name, weight_dtype dtype, const void *data, size_t rows, size_t columns,
+                            bool is_transposed, size_t stride, tkr_error *error);
 void weight_fini(weight *w);
 
 size_t weight_dtype_bytes(weight_dtype dtype);

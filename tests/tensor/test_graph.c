@@ -109,6 +109,7 @@ static void test_graph__every_rule_refuses_what_does_not_fit(void **state)
 {
     (void)state;
     static const int32_t ids[9] = {0};
+    static const double pi = 3.14159;
     assert_refused(&op_linear, 0, 0, 0, 9, 5, (op_params){0}, 0, "inputs [5, 4] weights [9, 5]");
     assert_refused(&op_linear, 0, 0, 0, 0, 0, (op_params){0}, 0, "op linear");
     assert_refused(&op_layer_norm, 0, 0, 0, 1, 4, (op_params){0}, 0, "op layer_norm"); /* no bias */
@@ -116,6 +117,20 @@ static void test_graph__every_rule_refuses_what_does_not_fit(void **state)
     assert_refused(&op_attention, 0, 1, 2, 0, 0, (op_params){.heads = 2}, 0, "[5, 4] [5, 4] [5, 6]");
     assert_refused(&op_attention, 0, 0, 0, 0, 0, (op_params){.heads = 3}, 0, "op attention");
     assert_refused(&op_attention, 0, 0, 0, 0, 0, (op_params){.heads = 0}, 0, "op attention");
+    assert_refused(&op_attention, 0, NODE_NONE, NODE_NONE, 0, 0, (op_params){.heads = 2}, 0, "op attention"); /* no cache */
+    assert_refused(&op_attention, 0, 0, 0, 0, 0, (op_params){.heads = 4, .key_heads = 3}, 0, "op attention");
+    assert_refused(&op_attention, 0, 0, 0, 0, 0, (op_params){.heads = 4, .key_heads = 2}, 0, "op attention"); /* k too wide */
+    assert_refused(&op_attention, 0, 0, 0, 8, 2, (op_params){.heads = 2, .buckets = 6, .farthest = 9}, 0, "weights [8, 2]");
+    assert_refused(&op_attention, 0, 0, 0, 8, 3, (op_params){.heads = 2, .buckets = 8, .farthest = 9}, 0, "weights [8, 3]");
+    assert_refused(&op_attention, 0, 0, 0, 8, 2, (op_params){.heads = 2, .buckets = 8, .farthest = 2}, 0, "op attention");
+    assert_refused(&op_rms_norm, 0, 0, 0, 1, 5, (op_params){0}, 0, "op rms_norm");
+    assert_refused(&op_rms_norm, 0, 0, 0, 0, 0, (op_params){0}, 0, "op rms_norm");
+    assert_refused(&op_multiply, 0, 2, 0, 0, 0, (op_params){0}, 0, "[5, 4] [5, 6]");
+    assert_refused(&op_rotate, 0, 2, 0, 0, 0, (op_params){.heads = 1}, 0, "op rotate"); /* angles wider than a head */
+    assert_refused(&op_rotate, 2, 0, 0, 0, 0, (op_params){.heads = 4}, 0, "op rotate");
+    assert_refused(&op_angles, 0, 0, 0, 0, 0, (op_params){.index = ids, .width = 4}, 5, "op angles"); /* no frequencies */
+    assert_refused(&op_angles, 0, 0, 0, 0, 0, (op_params){.index = ids, .width = 3, .frequencies = &pi}, 5, "op angles");
+    assert_refused(&op_given, 0, 0, 0, 0, 0, (op_params){.width = 4}, 5, "op given");
     assert_refused(&op_embed, 0, 0, 0, 9, 4, (op_params){0}, 5, "op embed");            /* no ids */
     assert_refused(&op_embed, 0, 0, 0, 9, 4, (op_params){.index = ids}, 6, "op embed"); /* segments cover 5 rows */
     assert_refused(&op_gather, 0, 0, 0, 0, 0, (op_params){.index = ids}, 4, "op gather");

@@ -569,6 +569,7 @@ static const shape shapes[] = {
     {15, 33, 10, false, true, true}, {130, 130, 5, true, true, true}, {60, 75, 40, true, false, false},
     {9, 4, 8, true, false, true},    {3, 5, 16, false, true, true},   {57, 57, 32, false, false, true},
     {2, 0, 4, false, false, false},  {0, 3, 4, true, false, false},   {40, 170, 33, true, true, true},
+    {1, 75, 70, true, false, true},  {1, 16, 16, false, true, false}, {1, 170, 33, false, true, true},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 

@@ -38,13 +38,13 @@ static void forbid_failure(const tkr_error *error)
 
 static size_t size_of(const bed *b, node n) { return b->g->nodes[n].rows * b->g->nodes[n].width; }
 
-/* Some earlier node with these rows. */
+/* Some earlier node with these rows (angles are narrower). */
 static node any_node(bed *b, bool few)
 {
     node n;
     do
         n = (node)fixture_below(&b->f, (uint32_t)b->g->count);
-    while (b->is_few[n] != few);
+    while (b->is_few[n] != few || b->g->nodes[n].width != WIDTH);
     return n;
 }
 
@@ -76,18 +76,51 @@ static node add_gather(bed *b, node x)
     return add_op(b, &op_gather, &x, NULL, (op_params){.index = index});
 }
 
+static node add_rms_norm(bed *b, node x)
+{
+    weight *weights[NODE_WEIGHTS] = {fixture_weight(&b->f, WEIGHT_F32, 1, WIDTH, false, 1, 0.2)};
+    return add_op(b, &op_rms_norm, &x, weights, (op_params){.eps = 1e-1});
+}
+
+/* Two nodes: angles for the rows of x, and x turned by them. */
+static node add_rotate(bed *b, node x, bool few)
+{
+    static const double frequencies[WIDTH / 4] = {1, 0.1};
+    segments rows_of = few ? b->few : b->all;
+    size_t rows = rows_of.begin[rows_of.count];
+    int32_t *positions = fixture_room(&b->f, rows, sizeof *positions);
+    for (size_t r = 0; r < rows; r++)
+        positions[r] = (int32_t)fixture_below(&b->f, 50);
+    op_params params = {.index = positions, .width = WIDTH / 2, .frequencies = frequencies};
+    node angles = graph_add(b->g, &op_angles, NULL, NULL, params, rows, rows_of);
+    return add_op(b, &op_rotate, (const node[]){x, angles}, NULL, (op_params){.heads = 2});
+}
+
+static node add_given(bed *b, bool few)
+{
+    segments rows_of = few ? b->few : b->all;
+    size_t rows = rows_of.begin[rows_of.count];
+    op_params params = {.given = fixture_numbers(&b->f, rows * WIDTH), .width = WIDTH};
+    return graph_add(b->g, &op_given, NULL, NULL, params, rows, rows_of);
+}
+
 /* One more node of a random kind; whether its rows are the few. */
 static bool add_random(bed *b)
 {
     static const activation smooth[] = {ACT_GELU_ERF, ACT_GELU_TANH, ACT_SILU, ACT_TANH};
     bool few = fixture_below(&b->f, 3) == 0 && memchr(b->is_few, true, b->g->count) != NULL;
     node in[] = {any_node(b, few), any_node(b, few), 0};
-    switch (fixture_below(&b->f, 6)) {
+    switch (fixture_below(&b->f, 11)) {
     case 0: add_op(b, &op_add, in, NULL, (op_params){0}); return few;
     case 1: add_linear(b, in[0]); return few;
     case 2: add_norm(b, in[0]); return few;
     case 3: add_op(b, &op_activate, in, NULL, (op_params){.act = smooth[fixture_below(&b->f, 4)]}); return few;
     case 4: add_gather(b, any_node(b, false)); return true;
+    case 5: add_op(b, &op_multiply, in, NULL, (op_params){0}); return few;
+    case 6: add_op(b, &op_scale, in, NULL, (op_params){.scale = REAL(0.7)}); return few;
+    case 7: add_rms_norm(b, in[0]); return few;
+    case 8: add_rotate(b, in[0], few); return few;
+    case 9: add_given(b, few); return few;
     default: break;
     }
     in[1] = any_node(b, false);
@@ -122,9 +155,11 @@ static void bed_init(bed *b, uint64_t seed)
     }
     size_t count = 4 + fixture_below(&b->f, MOST_NODES - 4);
     while (b->g->count < count) {
+        size_t first = b->g->count;
         bool few = add_random(b);
         forbid_failure(&b->error);
-        b->is_few[b->g->count - 1] = few;
+        for (size_t n = first; n < b->g->count; n++)
+            b->is_few[n] = few;
     }
     b->last = (node)b->g->count - 1;
     b->g->nodes[0].is_source = true;
@@ -202,8 +237,8 @@ static void test_run__values_and_gradients_equal_the_references(void **state)
         graph_reference(&b.f, b.g, values);
         for (node n = 0; n <= b.last; n++)
             if (b.g->nodes[n].is_kept)
-                assert_close_tensor(b.g->sites[n].name, TENSOR(runner_value(r, n), b.g->nodes[n].rows, WIDTH),
-                                    TENSOR(values[n], b.g->nodes[n].rows, WIDTH), TOLERANCE_graph_forward);
+                assert_close_tensor(b.g->sites[n].name, TENSOR(runner_value(r, n), b.g->nodes[n].rows, b.g->nodes[n].width),
+                                    TENSOR(values[n], b.g->nodes[n].rows, b.g->nodes[n].width), TOLERANCE_graph_forward);
         /* Several ways back after one forward run, each from another node. */
         for (node from = b.last; from >= 0; from -= 3) {
             real *seeds = fixture_numbers(&b.f, size_of(&b, from));

@@ -95,6 +95,64 @@ static void test_weight__rows_of_a_turned_matrix_are_columns_of_the_file(void **
     weight_fini(&w);
 }
 
+/* A stored tensor [4, 9] cut into three weights, as it is and turned: rows, products and scans see their own part only. */
+static void test_weight__a_weight_may_be_a_part_of_a_tensor(void **state)
+{
+    (void)state;
+    enum { ROWS = 4, WIDE = 9, PART = 3 };
+    float stored[ROWS * WIDE];
+    for (int i = 0; i < ROWS * WIDE; i++)
+        stored[i] = (float)i;
+    for (size_t part = 0; part < 3; part++)
+        for (int is_turned = 0; is_turned < 2; is_turned++) {
+            size_t rows = is_turned ? PART : ROWS, columns = is_turned ? ROWS : PART;
+            weight w;
+            assert_int_equal(weight_init_part(&w, "w", WEIGHT_F32, stored + part * PART, rows, columns, is_turned, WIDE, NULL),
+                             TKR_OK);
+            const packed *pack = weight_packed(&w, false, kernels_best(), NULL, NULL);
+            for (size_t r = 0; r < rows; r++) {
+                real row[ROWS];
+                weight_row(&w, r, row);
+                for (size_t c = 0; c < columns; c++) {
+                    double want = (double)stored[is_turned ? c * WIDE + part * PART + r : r * WIDE + part * PART + c];
+                    assert_true(fabs((double)row[c] - want) <= 0);
+                    real unit[ROWS] = {0}, y[ROWS];
+                    unit[c] = 1;
+                    gemm(NULL, y, rows, unit, columns, 1, pack, NULL);
+                    assert_true(fabs((double)y[r] - want) <= 0);
+                }
+            }
+            weight_fini(&w);
+        }
+    weight bias;
+    assert_int_equal(weight_init_part(&bias, "b", WEIGHT_F32, stored + 6, 1, 3, false, WIDE, NULL), TKR_OK);
+    assert_true(fabs((double)bias.vector[2] - 8) <= 0);
+    weight_fini(&bias);
+}
+
+static void test_weight__a_scan_reads_only_its_part(void **state)
+{
+    (void)state;
+    enum { ROWS = 5, WIDE = 4000, PART = 1500 };
+    float *stored = NEW(float, ROWS * WIDE);
+    for (int is_turned = 0; is_turned < 2; is_turned++) {
+        weight w;
+        tkr_error error = {0};
+        size_t rows = is_turned ? PART : ROWS, columns = is_turned ? ROWS : PART;
+        assert_int_equal(weight_init_part(&w, "c_attn", WEIGHT_F32, stored + 1000, rows, columns, is_turned, WIDE, NULL),
+                         TKR_OK);
+        w.part_at = 1000;
+        stored[2 * WIDE + 999] = stored[2 * WIDE + 2500] = stored[0] = (float)NAN; /* neighbours */
+        assert_int_equal(weight_scan(&w, NULL, &error), TKR_OK);
+        stored[3 * WIDE + 2499] = stored[3 * WIDE + 1200] = (float)INFINITY;
+        assert_int_equal(weight_scan(&w, NULL, &error), TKR_E_WEIGHT_NONFINITE);
+        assert_string_equal(error.message, "tensor \"c_attn\": 2 Inf, first at [3, 1200]");
+        memset(stored, 0, ROWS * WIDE * sizeof *stored);
+        weight_fini(&w);
+    }
+    memory_free(stored);
+}
+
 static void test_weight__data_may_lie_at_any_address(void **state)
 {
     (void)state;
@@ -316,6 +374,8 @@ int main(void)
         cmocka_unit_test(test_weight__every_bf16_pattern_widens_exactly),
         cmocka_unit_test(test_weight__f64_rounds_to_nearest_even),
         cmocka_unit_test(test_weight__rows_of_a_turned_matrix_are_columns_of_the_file),
+        cmocka_unit_test(test_weight__a_weight_may_be_a_part_of_a_tensor),
+        cmocka_unit_test(test_weight__a_scan_reads_only_its_part),
         cmocka_unit_test(test_weight__data_may_lie_at_any_address),
         cmocka_unit_test(test_weight__scan_counts_and_names_the_first),
         cmocka_unit_test(test_weight__scan_finds_a_single_number_anywhere),

@@ -1,24 +1,41 @@
 /*
- * Attention: for each sequence and head, softmax(scale q k^T) v over the keys of the same sequence (Vaswani et al. 2017).
+ * Attention: for each sequence and head, softmax(scale q k^T + bias) v over the keys of the same sequence (Vaswani et al. 2017).
  *
- * Inputs q [Rq, C], k [Rk, C], v [Rk, C]; queries and keys have segments of their own with equally many sequences, so the
- * queries may be a choice of rows.  Heads are columns side by side.  Work is cut into (sequence, head) units, which touch
- * disjoint rows and columns: nothing depends on neighbours or threads.
+ * Inputs q [Rq, A D], k [Rk, G D], v [Rk, G D] for A heads and G key heads; heads are columns side by side, and each key head
+ * serves A / G heads in a row (Ainslie et al. 2023).  Queries and keys have segments of their own with equally many
+ * sequences, so the queries may be a choice of rows; what a query sees follows from its position among the keys.  Work is cut
+ * into (sequence, key head) units, which touch disjoint rows and columns: nothing depends on neighbours or threads, and the
+ * gradients of a key that several heads read are added by one unit, in the order of the heads.
+ * Bias: T5's (Raffel et al. 2020), a number for each head and bucketed distance, from weights[0] [buckets, heads]; it has no
+ * gradient.  A cache holds the keys and values of earlier runs, and the rows of this run are written behind them; there is no
+ * way back over a cache.
  *
  * Saved (when asked for): probabilities as attention.h lays them out.
- * Known to go wrong: a row with all keys hidden gives zeros, not NaN; the causal rule counts from the end, so a causal
- * choice of query rows must be the last ones of its sequence.
+ * Known to go wrong: a row with all keys hidden gives zeros, not NaN; rows of `query_rows` count from the beginning of the
+ * keys' node, not of the sequence; the buckets' logarithm is rounded as in float32, in the order of the original.
  */
 #include "tensor/ops/attention.h"
 
+#include <assert.h>
 #include <string.h>
 
+#include "base/failure.h"
 #include "base/size.h"
 #include "tensor/op_sample.h"
 
 enum { Q = 0, K = 1, V = 2 };
 
-static size_t sequence_rows(const graph_node *n, size_t s) { return n->segments.begin[s + 1] - n->segments.begin[s]; }
+static size_t sequence_rows(const graph_node *n, size_t s)
+{
+    return n->segments.begin[s + 1] - n->segments.begin[s];
+}
+static size_t key_heads(const op_params *p) { return p->key_heads ? p->key_heads : p->heads; }
+
+/* Most keys that a sequence can have. */
+static size_t keys_most(const graph_node *n, const graph_node *const *in, size_t s)
+{
+    return n->params.cache != NULL ? n->params.cache->capacity : sequence_rows(in[K], s);
+}
 
 static bool same_segments(segments a, segments b)
 {
@@ -30,16 +47,37 @@ static bool same_segments(segments a, segments b)
     return true;
 }
 
+static bool bias_fits(const weight *bias, const op_params *p)
+{
+    size_t buckets = p->is_causal ? p->buckets : p->buckets / 2;
+    return bias == NULL ||
+           (bias->rows == p->buckets && bias->columns == p->heads && buckets >= 2 && p->farthest > buckets / 2);
+}
+
+static bool cache_fits(const op_shape *s, size_t width)
+{
+    const attention_cache *cache = s->node->params.cache;
+    const graph_node *k = s->in[K];
+    return cache->width == width && s->in[Q]->segments.count == 1 && (k == NULL) == (s->in[V] == NULL) &&
+           (k == NULL || k->rows <= cache->capacity);
+}
+
 static bool shape(op_shape *s)
 {
     const graph_node *q = s->in[Q], *k = s->in[K], *v = s->in[V];
     const op_params *p = &s->node->params;
-    if (p->heads == 0 || q->width % p->heads != 0 || k->width != q->width || v->width != q->width)
+    if (p->heads == 0 || q->width % p->heads != 0 || p->heads % key_heads(p) != 0 ||
+        !bias_fits(s->node->weights[0], p))
         return false;
-    if (q->segments.count != k->segments.count || !same_segments(k->segments, v->segments))
+    size_t width = q->width / p->heads * key_heads(p);
+    if (p->cache != NULL ? !cache_fits(s, width) : k == NULL || v == NULL)
         return false;
-    for (size_t i = 0; p->is_causal && i < q->segments.count; i++)
-        if (sequence_rows(q, i) > sequence_rows(k, i))
+    if (k != NULL && (k->width != width || v->width != width || q->segments.count != k->segments.count ||
+                      !same_segments(k->segments, v->segments)))
+        return false;
+    bool needs_positions = p->is_causal || p->window > 0 || s->node->weights[0] != NULL;
+    for (size_t i = 0; needs_positions && p->query_rows == NULL && i < q->segments.count; i++)
+        if (sequence_rows(q, i) > keys_most(s->node, s->in, i))
             return false;
     return shape_like(s, Q);
 }
@@ -47,17 +85,23 @@ static bool shape(op_shape *s)
 static size_t units(const graph_node *n, const graph_node *const *in)
 {
     (void)in;
-    return n->segments.count * n->params.heads;
+    return n->segments.count * key_heads(&n->params);
+}
+
+/* Elements of the block of probabilities of one head; SIZE_MAX when they cannot be counted. */
+static size_t probs_block(const graph_node *n, const graph_node *const *in, size_t s)
+{
+    size_t block;
+    return size_mul(&block, sequence_rows(in[Q], s), keys_most(n, in, s)) ? block : SIZE_MAX;
 }
 
 /* Elements of all blocks before a sequence; SIZE_MAX when they cannot be counted. */
-static size_t probs_before(const graph_node *q, const graph_node *k, size_t heads, size_t sequence)
+static size_t probs_before(const graph_node *n, const graph_node *const *in, size_t sequence)
 {
     size_t sum = 0;
     for (size_t s = 0; s < sequence; s++) {
         size_t block;
-        if (!size_mul(&block, sequence_rows(q, s), sequence_rows(k, s)) || !size_mul(&block, block, heads) ||
-            !size_add(&sum, sum, block))
+        if (!size_mul(&block, probs_block(n, in, s), n->params.heads) || !size_add(&sum, sum, block))
             return SIZE_MAX;
     }
     return sum;
@@ -65,50 +109,118 @@ static size_t probs_before(const graph_node *q, const graph_node *k, size_t head
 
 size_t attention_probs_offset(const graph *g, node n, size_t sequence, size_t head)
 {
-    const graph_node *self = &g->nodes[n], *q = &g->nodes[self->in[Q]], *k = &g->nodes[self->in[K]];
-    return probs_before(q, k, self->params.heads, sequence) +
-           head * sequence_rows(q, sequence) * sequence_rows(k, sequence);
+    const graph_node *self = &g->nodes[n];
+    const graph_node *in[] = {&g->nodes[self->in[Q]], self->in[K] == NODE_NONE ? NULL : &g->nodes[self->in[K]]};
+    return probs_before(self, in, sequence) + head * probs_block(self, in, sequence);
 }
 
 static size_t saved(const graph_node *n, const graph_node *const *in)
 {
-    return probs_before(in[Q], in[K], n->params.heads, n->segments.count);
+    return probs_before(n, in, n->segments.count);
 }
+
+/* ---- Scratch: the kernel's, then the biases of one head: by distance, of one bucket, and the buckets'. ---- */
+
+static size_t by_distance(size_t keys) { return 2 * keys + 16; }
 
 static size_t scratch(const graph_node *n, const graph_node *const *in, const kernels *k, bool backward_too)
 {
     size_t most = 0;
     for (size_t s = 0; s < n->segments.count; s++) {
-        size_t need = k->attention_scratch(sequence_rows(in[Q], s), sequence_rows(in[K], s), n->width / n->params.heads,
-                                           backward_too);
+        size_t keys = keys_most(n, in, s);
+        size_t need =
+            k->attention_scratch(sequence_rows(in[Q], s), keys, n->width / n->params.heads, backward_too);
+        if (n->weights[0] != NULL)
+            need += by_distance(keys) + n->params.heads + n->params.buckets;
         most = need > most ? need : most;
     }
     return most;
 }
 
-/* The part of a call that belongs to one sequence and head; probs: where the block of the unit begins, or NULL. */
-static attention_head head_of(const op_call *c, size_t sequence, size_t head, real *probs)
+size_t attention_bucket(ptrdiff_t distance, size_t buckets, size_t farthest, bool has_both_directions)
 {
-    const graph_node *n = c->node, *q = c->in_node[Q], *k = c->in_node[K];
-    size_t row_q = q->segments.begin[sequence], row_k = k->segments.begin[sequence];
-    size_t width = n->width / n->params.heads, column = head * width;
-    size_t at_q = row_q * n->width + column, at_k = row_k * n->width + column;
+    size_t count = has_both_directions ? buckets / 2 : buckets,
+           base = has_both_directions && distance > 0 ? count : 0;
+    size_t away = distance < 0          ? (size_t)-distance
+                  : has_both_directions ? (size_t)distance
+                                        : 0,
+           exact = count / 2;
+    if (away < exact)
+        return base + away;
+    float share = logf((float)away / (float)exact) / (float)log((double)farthest / (double)exact);
+    size_t bucket = exact + (size_t)(share * (float)(count - exact));
+    return base + (bucket < count ? bucket : count - 1);
+}
+
+/* The biases of one head, by distance, as the kernel reads them. */
+static void bias_fill(const graph_node *n, size_t head, size_t keys, real *bias)
+{
+    const op_params *p = &n->params;
+    real *row = bias + by_distance(keys), *of_bucket = row + p->heads;
+    for (size_t b = 0; b < p->buckets; b++) {
+        weight_row(n->weights[0], b, row);
+        of_bucket[b] = row[head];
+    }
+    memset(bias, 0, by_distance(keys) * sizeof *bias);
+    for (size_t i = 0; i + 1 < 2 * keys; i++)
+        bias[i] = of_bucket[attention_bucket((ptrdiff_t)i + 1 - (ptrdiff_t)keys, p->buckets, p->farthest,
+                                             !p->is_causal)];
+}
+
+/* ---- Units ---- */
+
+/* A (sequence, key head): where its rows are, among them those of earlier runs. */
+typedef struct unit {
+    size_t sequence, key_head;
+    size_t past, keys; /* rows in the cache before this run; all keys                */
+    size_t first_query, first_key;
+    const real *k, *v; /* its first row and column                                   */
+} unit;
+
+static unit unit_at(const op_call *c, size_t index)
+{
+    const graph_node *n = c->node, *k = c->in_node[K];
+    const attention_cache *cache = n->params.cache;
+    size_t heads = key_heads(&n->params), width = n->width / n->params.heads, stride = heads * width;
+    unit u = {.sequence = index / heads, .key_head = index % heads, .past = cache != NULL ? cache->rows : 0};
+    u.first_query = c->in_node[Q]->segments.begin[u.sequence];
+    u.first_key = k != NULL ? k->segments.begin[u.sequence] : 0;
+    u.keys = u.past + (k != NULL ? sequence_rows(k, u.sequence) : 0);
+    size_t at = u.first_key * stride + u.key_head * width;
+    u.k = cache != NULL ? cache->keys + u.key_head * width : c->in[K] != NULL ? c->in[K] + at : NULL;
+    u.v = cache != NULL ? cache->values + u.key_head * width : c->in[V] != NULL ? c->in[V] + at : NULL;
+    return u;
+}
+
+/* What one head of a unit is for the kernels; probs: where the blocks of the sequence begin, or NULL. */
+static attention_head head_of(const op_call *c, const unit *u, size_t head, real *probs)
+{
+    const graph_node *n = c->node;
+    const op_params *p = &n->params;
+    size_t width = n->width / p->heads, stride = key_heads(p) * width;
+    size_t at_q = u->first_query * n->width + head * width, at_k = u->first_key * stride + u->key_head * width;
+    size_t hidden_at = p->hidden_begin != NULL ? p->hidden_begin[u->sequence] : u->first_key;
+    size_t queries = sequence_rows(c->in_node[Q], u->sequence);
     return (attention_head){
-        .queries = sequence_rows(q, sequence),
-        .keys = sequence_rows(k, sequence),
+        .queries = queries,
+        .keys = u->keys,
         .width = width,
         .q = c->in[Q] + at_q,
-        .k = c->in[K] + at_k,
-        .v = c->in[V] + at_k,
+        .k = u->k,
+        .v = u->v,
         .ldq = n->width,
-        .ldk = n->width,
-        .ldv = n->width,
-        .scale = n->params.scale,
-        .hidden = n->params.hidden != NULL ? n->params.hidden + row_k : NULL,
-        .is_causal = n->params.is_causal,
+        .ldk = stride,
+        .ldv = stride,
+        .scale = p->scale,
+        .hidden = p->hidden != NULL ? p->hidden + hidden_at : NULL,
+        .query_rows = p->query_rows != NULL ? p->query_rows + u->first_query : NULL,
+        .row_shift = c->in_node[K] != NULL ? (ptrdiff_t)u->past - (ptrdiff_t)u->first_key : 0,
+        .is_causal = p->is_causal,
+        .window = p->window,
         .out = c->out != NULL ? c->out + at_q : NULL,
         .ldo = n->width,
-        .probs = probs,
+        .probs = probs != NULL ? probs + head * probs_block(n, c->in_node, u->sequence) : NULL,
+        .ldp = keys_most(n, c->in_node, u->sequence),
         .dout = c->dout != NULL ? c->dout + at_q : NULL,
         .dq = c->din[Q] != NULL ? c->din[Q] + at_q : NULL,
         .dk = c->din[K] != NULL ? c->din[K] + at_k : NULL,
@@ -117,67 +229,158 @@ static attention_head head_of(const op_call *c, size_t sequence, size_t head, re
     };
 }
 
+/* Positions and the room in the cache are known only now: they change between runs. */
+static tkr_status check(const op_call *c, const unit *u)
+{
+    const op_params *p = &c->node->params;
+    size_t queries = sequence_rows(c->in_node[Q], u->sequence);
+    bool needs_positions = p->is_causal || p->window > 0 || c->node->weights[0] != NULL;
+    if (p->cache != NULL && u->keys > p->cache->capacity)
+        return fail(c->error, TKR_E_INTERNAL, "attention: %zu keys do not fit into a cache of %zu rows",
+                    u->keys, p->cache->capacity);
+    if (needs_positions && p->query_rows == NULL && queries > u->keys)
+        return fail(c->error, TKR_E_INTERNAL, "attention: %zu queries, but only %zu keys", queries, u->keys);
+    for (size_t i = 0; p->query_rows != NULL && i < queries; i++) {
+        ptrdiff_t shift = c->in_node[K] != NULL ? (ptrdiff_t)u->past - (ptrdiff_t)u->first_key : 0;
+        ptrdiff_t at = p->query_rows[u->first_query + i] + shift;
+        if (at < 0 || (size_t)at >= u->keys)
+            return fail(c->error, TKR_E_INTERNAL,
+                        "attention: query %zu of sequence %zu is row %d, which is not among its keys", i,
+                        u->sequence, (int)p->query_rows[u->first_query + i]);
+    }
+    return TKR_OK;
+}
+
+/* New keys and values of this unit's columns go behind those of earlier runs. */
+static void cache_write(const op_call *c, const unit *u)
+{
+    const attention_cache *cache = c->node->params.cache;
+    size_t width = c->node->width / c->node->params.heads, column = u->key_head * width;
+    for (size_t r = u->past; r < u->keys; r++) {
+        size_t to = r * cache->width + column, from = (r - u->past) * cache->width + column;
+        memcpy(cache->keys + to, c->in[K] + from, width * sizeof(real));
+        memcpy(cache->values + to, c->in[V] + from, width * sizeof(real));
+    }
+}
+
+static void unit_forward(const op_call *c, const unit *u, real *probs)
+{
+    const graph_node *n = c->node;
+    size_t group = n->params.heads / key_heads(&n->params);
+    if (n->params.cache != NULL)
+        cache_write(c, u);
+    for (size_t head = u->key_head * group; head < (u->key_head + 1) * group; head++) {
+        attention_head h = head_of(c, u, head, probs);
+        if (n->weights[0] != NULL) {
+            real *bias = c->scratch + c->kernels->attention_scratch(h.queries, h.keys, h.width, false);
+            bias_fill(n, head, h.keys, bias);
+            h.bias = bias;
+        }
+        c->kernels->attention_forward(&h);
+    }
+}
+
 static void clear(real *x, size_t stride, size_t rows, size_t width)
 {
     for (size_t r = 0; r < rows; r++)
         memset(x + r * stride, 0, width * sizeof(real));
 }
 
-static void head_forward(const attention_head *h, const kernels *k) { k->attention_forward(h); }
-
-static void head_backward(const attention_head *h, const kernels *k)
+static void unit_backward(const op_call *c, const unit *u, real *probs)
 {
-    clear(h->dq, h->ldq, h->queries, h->width);
-    clear(h->dk, h->ldk, h->keys, h->width);
-    clear(h->dv, h->ldv, h->keys, h->width);
-    k->attention_backward(h);
-}
-
-/* Walk the units [begin, end), carrying along where their probabilities are. */
-static tkr_status walk(const op_call *c, size_t begin, size_t end, void (*work)(const attention_head *, const kernels *))
-{
-    size_t heads = c->node->params.heads;
-    if (begin == end)
-        return TKR_OK;
-    size_t block = sequence_rows(c->in_node[Q], begin / heads) * sequence_rows(c->in_node[K], begin / heads);
-    size_t at = probs_before(c->in_node[Q], c->in_node[K], heads, begin / heads) + begin % heads * block;
-    for (size_t unit = begin; unit < end; unit++) {
-        attention_head h = head_of(c, unit / heads, unit % heads, c->saved != NULL ? c->saved + at : NULL);
-        work(&h, c->kernels);
-        at += h.queries * h.keys;
+    size_t group = c->node->params.heads / key_heads(&c->node->params);
+    for (size_t i = 0; i < group; i++) {
+        attention_head h = head_of(c, u, u->key_head * group + i, probs);
+        clear(h.dq, h.ldq, h.queries, h.width);
+        if (i == 0) {
+            clear(h.dk, h.ldk, h.keys, h.width);
+            clear(h.dv, h.ldv, h.keys, h.width);
+        }
+        c->kernels->attention_backward(&h);
     }
-    return TKR_OK;
 }
 
-static tkr_status forward(const op_call *c, size_t begin, size_t end) { return walk(c, begin, end, head_forward); }
-static tkr_status backward(const op_call *c, size_t begin, size_t end) { return walk(c, begin, end, head_backward); }
+/* Walk the units [begin, end). */
+static tkr_status walk(const op_call *c, size_t begin, size_t end,
+                       void (*work)(const op_call *, const unit *, real *))
+{
+    tkr_status status = TKR_OK;
+    for (size_t i = begin; status == TKR_OK && i < end; i++) {
+        unit u = unit_at(c, i);
+        status = check(c, &u);
+        if (status == TKR_OK)
+            work(c, &u, c->saved != NULL ? c->saved + probs_before(c->node, c->in_node, u.sequence) : NULL);
+    }
+    return status;
+}
+
+static tkr_status forward(const op_call *c, size_t begin, size_t end)
+{
+    return walk(c, begin, end, unit_forward);
+}
+static tkr_status backward(const op_call *c, size_t begin, size_t end)
+{
+    return walk(c, begin, end, unit_backward);
+}
 
 /* Two products forward (scores, mix), four back (their two factors each). */
 static double flops(const graph_node *n, const graph_node *const *in, bool backward_too)
 {
     double pairs = 0;
     for (size_t s = 0; s < n->segments.count; s++)
-        pairs += (double)sequence_rows(in[Q], s) * (double)sequence_rows(in[K], s);
+        pairs += (double)sequence_rows(in[Q], s) * (double)keys_most(n, in, s);
     return (backward_too ? 8 : 4) * pairs * (double)n->width;
 }
 
-/* One query of the reference: probabilities over an online softmax, so that no room is needed. */
-static void reference_row(const attention_head *shape_of, const double *q, const double *k, const double *v, size_t row,
-                          double *out)
+/* ---- Reference ---- */
+
+/* One head of one sequence: the node and places in it. */
+typedef struct reference_head {
+    const graph_node *n;
+    size_t head, width, stride, queries, keys;
+    const double *k, *v;
+    const uint8_t *hidden;
+    const int32_t *positions; /* less `first` */
+    size_t first;
+} reference_head;
+
+static bool reference_sees(const reference_head *h, ptrdiff_t position, size_t key)
 {
-    const attention_head *h = shape_of;
+    const op_params *p = &h->n->params;
+    if (h->hidden != NULL && h->hidden[key])
+        return false;
+    return (!p->is_causal || (ptrdiff_t)key <= position) &&
+           (p->window == 0 || (ptrdiff_t)(key + p->window) > position);
+}
+
+static double reference_bias(const reference_head *h, ptrdiff_t distance)
+{
+    const op_params *p = &h->n->params;
+    real row[64];
+    if (h->n->weights[0] == NULL)
+        return 0;
+    assert(p->heads <= sizeof row / sizeof *row);
+    weight_row(h->n->weights[0], attention_bucket(distance, p->buckets, p->farthest, !p->is_causal), row);
+    return (double)row[h->head];
+}
+
+/* One query of the reference: an online softmax, so that no room is needed. */
+static void reference_row(const reference_head *h, const double *q, size_t row, double *out)
+{
     double most = -(double)INFINITY, sum = 0;
+    ptrdiff_t position = h->positions != NULL ? h->positions[row] - (ptrdiff_t)h->first
+                                              : (ptrdiff_t)(h->keys + row) - (ptrdiff_t)h->queries;
     for (size_t i = 0; i < h->width; i++)
         out[i] = 0;
     for (size_t j = 0; j < h->keys; j++) {
-        if ((h->hidden != NULL && h->hidden[j]) || (h->is_causal && j + h->queries > row + h->keys))
+        if (!reference_sees(h, position, j))
             continue;
-        double score = 0;
+        double score = reference_bias(h, (ptrdiff_t)j - position);
         for (size_t i = 0; i < h->width; i++)
-            score += (double)h->scale * q[i] * k[j * h->ldk + i];
+            score += (double)h->n->params.scale * q[i] * h->k[j * h->stride + i];
         double top = score > most ? score : most, old = exp(most - top), fresh = exp(score - top);
         for (size_t i = 0; i < h->width; i++)
-            out[i] = out[i] * old + fresh * v[j * h->ldv + i];
+            out[i] = out[i] * old + fresh * h->v[j * h->stride + i];
         sum = sum * old + fresh;
         most = top;
     }
@@ -185,38 +388,117 @@ static void reference_row(const attention_head *shape_of, const double *q, const
         out[i] /= sum;
 }
 
-static void reference(const graph_node *n, const graph_node *const *in, const double *const *values, double *out)
+/* Without a cache. */
+static void reference(const graph_node *n, const graph_node *const *in, const double *const *values,
+                      double *out)
 {
-    size_t heads = n->params.heads, width = n->width / heads;
-    for (size_t unit = 0; unit < n->segments.count * heads; unit++) {
-        size_t s = unit / heads, column = unit % heads * width;
-        size_t at_q = in[Q]->segments.begin[s] * n->width + column, row_k = in[K]->segments.begin[s];
-        attention_head h = {.queries = sequence_rows(in[Q], s), .keys = sequence_rows(in[K], s), .width = width,
-                            .ldk = n->width, .ldv = n->width, .scale = n->params.scale,
-                            .hidden = n->params.hidden != NULL ? n->params.hidden + row_k : NULL,
-                            .is_causal = n->params.is_causal};
+    const op_params *p = &n->params;
+    size_t width = n->width / p->heads, group = p->heads / key_heads(p), stride = width * key_heads(p);
+    for (size_t i = 0; i < n->segments.count * p->heads; i++) {
+        size_t s = i / p->heads, head = i % p->heads, first = in[K]->segments.begin[s];
+        size_t at_q = in[Q]->segments.begin[s] * n->width + head * width,
+               at_k = first * stride + head / group * width;
+        reference_head h = {.n = n,
+                            .head = head,
+                            .width = width,
+                            .stride = stride,
+                            .queries = sequence_rows(in[Q], s),
+                            .keys = sequence_rows(in[K], s),
+                            .k = values[K] + at_k,
+                            .v = values[V] + at_k,
+                            .first = first};
+        if (p->hidden != NULL)
+            h.hidden = p->hidden + (p->hidden_begin != NULL ? p->hidden_begin[s] : first);
+        if (p->query_rows != NULL)
+            h.positions = p->query_rows + in[Q]->segments.begin[s];
         for (size_t r = 0; r < h.queries; r++)
-            reference_row(&h, values[Q] + at_q + r * n->width, values[K] + row_k * n->width + column,
-                          values[V] + row_k * n->width + column, r, out + at_q + r * n->width);
+            reference_row(&h, values[Q] + at_q + r * n->width, r, out + at_q + r * n->width);
     }
 }
 
-#define WIDTHS(n) .width = {(n), (n), (n)}
-#define LENGTHS(...) .lengths = {{__VA_ARGS__}, {__VA_ARGS__}, {__VA_ARGS__}}
-DEFINE_SAMPLES({.sequences = 0, WIDTHS(4), .params = {.heads = 2, .scale = REAL(0.5)}},
-               {.sequences = 1, WIDTHS(1), LENGTHS(1), .params = {.heads = 1, .scale = REAL(1.0)}},
-               {.sequences = 2, WIDTHS(6), LENGTHS(5, 3), .params = {.heads = 2, .scale = REAL(0.5)}},
-               {.sequences = 3, WIDTHS(51), LENGTHS(9, 0, 20), .params = {.heads = 3, .scale = REAL(0.25)}},
-               {.sequences = 2, WIDTHS(34), LENGTHS(7, 18), .hides = HIDE_SOME,
-                .params = {.heads = 2, .scale = REAL(0.25)}},
-               {.sequences = 2, WIDTHS(8), LENGTHS(3, 6), .hides = HIDE_ALL, .params = {.heads = 2, .scale = REAL(0.25)}},
-               {.sequences = 2, WIDTHS(12), LENGTHS(6, 17), .params = {.heads = 4, .scale = REAL(0.5), .is_causal = true}},
-               {.sequences = 3, WIDTHS(16), .lengths = {{1, 0, 4}, {5, 6, 4}, {5, 6, 4}}, .hides = HIDE_SOME,
-                .params = {.heads = 2, .scale = REAL(0.3)}},
-               {.sequences = 2, WIDTHS(16), .lengths = {{2, 1}, {5, 1}, {5, 1}},
-                .params = {.heads = 1, .scale = REAL(0.3), .is_causal = true}},
-               {.sequences = 1, WIDTHS(64), LENGTHS(67), .params = {.heads = 1, .scale = REAL(0.125)}})
+#define WIDTHS(n)     .width = {(n), (n), (n)}
+#define GROUPED(n, m) .width = {(n), (m), (m)}
+#define LENGTHS(...)  .lengths = {{__VA_ARGS__}, {__VA_ARGS__}, {__VA_ARGS__}}
+#define FEW(q, ...)   .lengths = {q, {__VA_ARGS__}, {__VA_ARGS__}}
+#define ROWS(...)     {__VA_ARGS__}
+DEFINE_SAMPLES(
+    {.sequences = 0, WIDTHS(4), .params = {.heads = 2, .scale = REAL(0.5)}},
+    {.sequences = 1, WIDTHS(1), LENGTHS(1), .params = {.heads = 1, .scale = REAL(1.0)}},
+    {.sequences = 2, WIDTHS(6), LENGTHS(5, 3), .params = {.heads = 2, .scale = REAL(0.5)}},
+    {.sequences = 3, WIDTHS(51), LENGTHS(9, 0, 20), .params = {.heads = 3, .scale = REAL(0.25)}},
+    {.sequences = 2,
+     WIDTHS(34),
+     LENGTHS(7, 18),
+     .hides = HIDE_SOME,
+     .params = {.heads = 2, .scale = REAL(0.25)}},
+    {.sequences = 2, WIDTHS(8), LENGTHS(3, 6), .hides = HIDE_ALL, .params = {.heads = 2, .scale = REAL(0.25)}},
+    {.sequences = 2, WIDTHS(12), LENGTHS(6, 17), .params = {.heads = 4, .scale = REAL(0.5), .is_causal = true}},
+    {.sequences = 3,
+     WIDTHS(16),
+     FEW(ROWS(1, 0, 4), 5, 6, 4),
+     .hides = HIDE_SOME,
+     .params = {.heads = 2, .scale = REAL(0.3)}},
+    {.sequences = 2,
+     WIDTHS(16),
+     FEW(ROWS(2, 1), 5, 1),
+     .params = {.heads = 1, .scale = REAL(0.3), .is_causal = true}},
+    {.sequences = 1, WIDTHS(64), LENGTHS(67), .params = {.heads = 1, .scale = REAL(0.125)}},
+    /* queries at chosen positions, causal, with keys hidden at places of their own */
+    {.sequences = 3,
+     WIDTHS(10),
+     FEW(ROWS(4, 0, 3), 9, 2, 20),
+     .chooses_queries = true,
+     .params = {.heads = 2, .scale = REAL(0.4), .is_causal = true}},
+    {.sequences = 2,
+     WIDTHS(10),
+     FEW(ROWS(70, 3), 40, 12),
+     .chooses_queries = true,
+     .hides = HIDE_ELSEWHERE,
+     .params = {.heads = 2, .scale = REAL(0.4), .is_causal = true}},
+    {.sequences = 1,
+     WIDTHS(70),
+     FEW(ROWS(6, 0), 30),
+     .chooses_queries = true,
+     .params = {.heads = 1, .scale = REAL(0.2), .is_causal = true}},
+    /* windows */
+    {.sequences = 2,
+     WIDTHS(9),
+     LENGTHS(60, 4),
+     .params = {.heads = 3, .scale = REAL(0.5), .is_causal = true, .window = 7}},
+    {.sequences = 2,
+     WIDTHS(6),
+     FEW(ROWS(3, 2), 21, 5),
+     .chooses_queries = true,
+     .params = {.heads = 2, .scale = REAL(0.5), .window = 2}},
+    /* grouped queries */
+    {.sequences = 2,
+     GROUPED(24, 8),
+     LENGTHS(13, 2),
+     .params = {.heads = 6, .key_heads = 2, .scale = REAL(0.5), .is_causal = true}},
+    {.sequences = 1,
+     GROUPED(20, 5),
+     FEW(ROWS(4, 0), 61),
+     .hides = HIDE_SOME,
+     .params = {.heads = 4, .key_heads = 1, .scale = REAL(0.5)}},
+    /* distances in buckets */
+    {.sequences = 2,
+     WIDTHS(12),
+     LENGTHS(21, 6),
+     .weights = {MATRIX(8, 3)},
+     .params = {.heads = 3, .scale = REAL(1.0), .buckets = 8, .farthest = 16}},
+    {.sequences = 2,
+     WIDTHS(10),
+     LENGTHS(58, 1),
+     .weights = {MATRIX_OF(32, 2, F16)},
+     .params = {.heads = 2, .scale = REAL(0.5), .buckets = 32, .farthest = 40, .is_causal = true}},
+    {.sequences = 2,
+     GROUPED(8, 4),
+     FEW(ROWS(5, 2), 11, 30),
+     .chooses_queries = true,
+     .weights = {MATRIX(6, 2)},
+     .params = {.heads = 2, .key_heads = 1, .scale = REAL(0.5), .buckets = 6, .farthest = 9, .window = 8}})
 
-DEFINE_OP(attention, .inputs = 3, .shape = shape, .units = units, .forward = forward,
-          .backward = {[RULE_GRADIENT] = backward}, .keeps_inputs = 1U << Q | 1U << K | 1U << V, .is_joint = true,
-          .saved = saved, .scratch = scratch, .flops = flops, .reference = reference, .sample = sample);
+DEFINE_OP(attention, .inputs = 3, .optional_inputs = 1U << K | 1U << V, .shape = shape, .units = units,
+          .forward = forward, .backward = {[RULE_GRADIENT] = backward},
+          .keeps_inputs = 1U << Q | 1U << K | 1U << V, .is_joint = true, .saved = saved, .scratch = scratch,
+          .flops = flops, .reference = reference, .sample = sample);

@@ -1,5 +1,5 @@
 /*
- * Rows of a table: y_r = table[index_r].  No inputs: gradients and relevance end here, or where a caller says they do.
+ * Rows of a table: y_r = table[index_r + offset].  No inputs: gradients and relevance end here, or where a caller says they do.
  *
  * Rows are read from the stored table (widened if it is stored in 16 bits); the table is never copied.  An id outside the
  * table is refused here too, the last place before memory would be read that is not ours.
@@ -22,10 +22,10 @@ static tkr_status forward(const op_call *c, size_t begin, size_t end)
 {
     const weight *table = c->node->weights[0];
     for (size_t r = begin; r < end; r++) {
-        int32_t id = c->node->params.index[r];
-        if (id < 0 || (size_t)id >= table->rows)
-            return fail(c->error, TKR_E_INPUT_TOKEN_ID, "row %zu: id %d is not in %s, which has rows 0 to %zu", r, (int)id,
-                        QUOTE(view_of(table->name)), table->rows - 1);
+        int64_t id = (int64_t)c->node->params.index[r] + c->node->params.offset;
+        if (id < 0 || (uint64_t)id >= table->rows)
+            return fail(c->error, TKR_E_INPUT_TOKEN_ID, "row %zu: id %lld is not in %s, which has rows 0 to %zu", r,
+                        (long long)id, QUOTE(view_of(table->name)), table->rows - 1);
         weight_row(table, (size_t)id, c->out + r * c->node->width);
     }
     return TKR_OK;
@@ -42,7 +42,7 @@ static void reference(const graph_node *n, const graph_node *const *in, const do
     (void)in, (void)values;
     real *row = NEW(real, n->width);
     for (size_t r = 0; row != NULL && r < n->rows; r++) {
-        weight_row(n->weights[0], (size_t)n->params.index[r], row);
+        weight_row(n->weights[0], (size_t)(n->params.index[r] + n->params.offset), row);
         for (size_t i = 0; i < n->width; i++)
             out[r * n->width + i] = (double)row[i];
     }

@@ -2,8 +2,12 @@
  * Linear map: y = x W^T + b, W [out, in] packed once, b [out] or none.  The way back is dx = dy W, from a second pack.
  *
  * No gradient of the weights: explanations differentiate by activations only.  The product spreads over threads by itself.
+ * Rows of dy that are zero at the beginning and at the end (rows after a causal target, rows that no target reads) give zero
+ * rows of dx and are not multiplied.
  */
 #include "tensor/op_sample.h"
+
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -31,14 +35,28 @@ static tkr_status forward(const op_call *c, size_t begin, size_t end)
     return TKR_OK;
 }
 
+static bool is_zero(const real *x, size_t count)
+{
+    size_t i = 0;
+    while (i < count && x[i] == 0)
+        i++;
+    return i == count;
+}
+
 static tkr_status backward(const op_call *c, size_t begin, size_t end)
 {
     const graph_node *n = c->node;
     const packed *matrix = weight_packed(n->weights[0], true, c->kernels, c->threads, c->error);
     if (matrix == NULL)
         return TKR_E_LIMIT_OOM;
-    size_t inner = c->in_node[0]->width;
-    gemm(c->threads, c->din[0] + begin * inner, inner, c->dout + begin * n->width, n->width, end - begin, matrix, NULL);
+    size_t inner = c->in_node[0]->width, first = begin, last = end;
+    while (first < last && is_zero(c->dout + first * n->width, n->width))
+        first++;
+    while (last > first && is_zero(c->dout + (last - 1) * n->width, n->width))
+        last--;
+    memset(c->din[0] + begin * inner, 0, (first - begin) * inner * sizeof(real));
+    memset(c->din[0] + last * inner, 0, (end - last) * inner * sizeof(real));
+    gemm(c->threads, c->din[0] + first * inner, inner, c->dout + first * n->width, n->width, last - first, matrix, NULL);
     return TKR_OK;
 }
 
