@@ -73,6 +73,12 @@
     X(TOK_DUPLICATE, "tok.duplicate", 4, 400, "a vocabulary entry or id twice")                                        \
     X(TOK_ADDED, "tok.added", 4, 400, "an added token at odds with the vocabulary")                                    \
     X(TOK_WORDPIECE, "tok.wordpiece", 4, 400, "a malformed WordPiece model")                                           \
+    X(TOK_MERGE, "tok.merge", 4, 400, "a malformed BPE model")                                                         \
+    X(TOK_BYTES, "tok.bytes", 4, 400, "byte pieces of a vocabulary that are malformed or not all there")               \
+    X(TOK_PATTERN, "tok.pattern", 4, 400, "a regular expression of the tokenizer that cannot be used")                 \
+    X(TOK_UNIGRAM, "tok.unigram", 4, 400, "a malformed Unigram model")                                                 \
+    X(TOK_CHARSMAP, "tok.charsmap", 4, 400, "a malformed character map of a normalizer")                               \
+    X(TOK_SENTENCEPIECE, "tok.sentencepiece", 4, 400, "a malformed SentencePiece file")                                \
     X(TOK_TEMPLATE, "tok.template", 4, 400, "a malformed post-processor template")                                     \
     X(WEIGHT_MISSING, "weight.missing", 4, 400, "tensors the model needs are not there")                               \
     X(WEIGHT_SHAPE, "weight.shape", 4, 400, "a tensor's shape is not what config.json wants")                          \
@@ -101,6 +107,7 @@
     X(LIMIT_MEMORY, "limit.memory", 6, 507, "the run needs more memory than it may use")                               \
     X(LIMIT_OOM, "limit.oom", 6, 507, "the system gave no more memory")                                                \
     X(LIMIT_BUFFER, "limit.buffer", 6, 507, "an output over its size limit")                                           \
+    X(TIME_PATTERN, "time.pattern", 6, 504, "a regular expression of the tokenizer gave up on the text")               \
     X(IO_OPEN, "io.open", 4, 500, "a file cannot be opened")                                                           \
     X(IO_READ, "io.read", 4, 500, "a file cannot be read")                                                             \
     X(IO_CHANGED, "io.changed", 4, 500, "a file changed while in use")                                                 \

@@ -21,6 +21,17 @@ void token_strings_init(token_strings *s);
 void token_strings_fini(token_strings *s);
 void token_strings_add(token_strings *s, view token);
 view token_strings_get(const token_strings *s, size_t index);
+/* For decoders that write their strings bit by bit: append to s->text, then close the token. */
+void token_strings_close(token_strings *s);
+/* Append text with each place of `old` (not empty) replaced. */
+void token_strings_append(token_strings *s, view text, view old, view fresh);
+/* `fresh` takes the place of the old strings. */
+void token_strings_swap(token_strings *s, token_strings *fresh);
+
+/* The byte of a token "<0xNN>", or -1. */
+int token_byte(view token);
+/* The token of a byte, upper-case digits, written to room. */
+view token_of_byte(unsigned char byte, char room[7]);
 
 /* NULL with an error; JSON null gives the one that joins tokens with a space. */
 const decoder *decoder_load(loader *l, const json_t *value);

@@ -91,28 +91,6 @@ const json_t *loader_array(loader *l, const json_t *object, const char *key, siz
     return array;
 }
 
-bool loader_pattern(loader *l, const json_t *object, const char *role, view *out)
-{
-    const json_t *pattern = json_object_get(object, "pattern");
-    if (json_is_object(pattern) && json_object_get(pattern, "Regex")) {
-        fail(l->error, TKR_E_UNSUPPORTED_TOK_PART, "%s: %s with a regular expression is not supported", l->file, role);
-        fail_facts(l->error, "supported: a pattern that is a String");
-        return false;
-    }
-    if (!json_is_object(pattern)) {
-        fail(l->error, TKR_E_JSON_TYPE, "%s: pattern of %s is %s; it must be an object", l->file, role,
-             json_kind_name(pattern));
-        return false;
-    }
-    if (!loader_text(l, pattern, "String", true, out))
-        return false;
-    if (out->size == 0) {
-        fail(l->error, TKR_E_UNSUPPORTED_TOK_PART, "%s: %s with an empty pattern is not supported", l->file, role);
-        return false;
-    }
-    return true;
-}
-
 bool loader_enter(loader *l)
 {
     if (l->depth >= PART_DEPTH_MOST) {

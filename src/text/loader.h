@@ -24,6 +24,8 @@ typedef struct loader {
     const char *file; /* begins every message */
     arena *memory;
     int depth;        /* of Sequences         */
+    size_t patterns;  /* regular expressions so far */
+    const char *merges_file; /* where the merges of a BPE model are; NULL: in file too */
     tkr_error *error;
 } loader;
 
@@ -50,8 +52,6 @@ bool loader_string(loader *l, const json_t *value, const char *what, view *out);
 bool loader_flag(loader *l, const json_t *object, const char *key, bool *out);
 /* An array of a field, required, of at most `most` entries. */
 const json_t *loader_array(loader *l, const json_t *object, const char *key, size_t most);
-/* {"String": "..."} of a field; patterns that are regular expressions are refused. */
-bool loader_pattern(loader *l, const json_t *object, const char *role, view *out);
 
 /* Go into and out of a Sequence: false with limit.tokenizer when too deep. */
 bool loader_enter(loader *l);

@@ -13,7 +13,7 @@ void normalized_fini(normalized *n)
     *n = (normalized){0};
 }
 
-static bool normalized_reserve(normalized *n, size_t more)
+bool normalized_reserve(normalized *n, size_t more)
 {
     if (n->failed)
         return false;
@@ -40,7 +40,7 @@ static bool normalized_reserve(normalized *n, size_t more)
     return true;
 }
 
-static void normalized_put(normalized *n, const char *bytes, size_t count, text_range from)
+void normalized_put(normalized *n, const char *bytes, size_t count, text_range from)
 {
     if (!normalized_reserve(n, count))
         return;
@@ -65,22 +65,42 @@ void normalized_append_source(normalized *n, view source, size_t begin, size_t e
     }
 }
 
-void normalized_append(normalized *n, const normalized *other)
+void normalized_append_failures(normalized *n, const normalized *other)
 {
     n->failed |= other->failed;
     n->over_limit |= other->over_limit;
-    if (other->size == 0 || !normalized_reserve(n, other->size))
+    if (!n->gave_up) {
+        n->gave_up = other->gave_up;
+        n->gave_up_at = other->gave_up_at;
+    }
+}
+
+void normalized_append_part(normalized *n, const normalized *other, size_t begin, size_t end)
+{
+    if (begin == end || !normalized_reserve(n, end - begin))
         return;
-    memcpy(n->text + n->size, other->text, other->size);
-    memcpy(n->from + n->size, other->from, other->size * sizeof(*n->from));
-    n->size += other->size;
+    memcpy(n->text + n->size, other->text + begin, end - begin);
+    memcpy(n->from + n->size, other->from + begin, (end - begin) * sizeof(*n->from));
+    n->size += end - begin;
+}
+
+void normalized_append(normalized *n, const normalized *other)
+{
+    normalized_append_failures(n, other);
+    normalized_append_part(n, other, 0, other->size);
+}
+
+void normalized_give_up(normalized *n, size_t pattern, size_t at)
+{
+    n->failed = true;
+    n->gave_up = pattern + 1;
+    n->gave_up_at = at < n->size ? n->from[at].begin : 0;
 }
 
 void rewriter_begin(rewriter *r, normalized *text)
 {
     *r = (rewriter){.text = text};
-    r->fresh.failed = text->failed;
-    r->fresh.over_limit = text->over_limit;
+    normalized_append_failures(&r->fresh, text);
     normalized_reserve(&r->fresh, text->size);
 }
 

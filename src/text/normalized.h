@@ -26,8 +26,10 @@ typedef struct normalized {
     char *text;
     text_range *from; /* of each byte of text, in the user's text */
     size_t size, capacity;
-    bool failed;      /* out of memory or over NORMALIZED_LIMIT   */
+    bool failed;      /* out of memory, over NORMALIZED_LIMIT, or a pattern gave up */
     bool over_limit;
+    size_t gave_up;    /* number of the pattern that was too expensive, from 1; 0: none */
+    size_t gave_up_at; /* the byte of the user's text where it was                      */
 } normalized;
 
 enum { NORMALIZED_LIMIT = 256 << 20 };
@@ -39,13 +41,23 @@ static inline bool normalized_ok(const normalized *n) { return !n->failed; }
 
 /* Append bytes [begin, end) of the user's text as they are: each character comes from itself.  UTF-8 only. */
 void normalized_append_source(normalized *n, view source, size_t begin, size_t end);
-/* Append another normalised text. */
+/* Append bytes that all came from one range. */
+void normalized_put(normalized *n, const char *bytes, size_t count, text_range from);
+/* Append another normalised text, or bytes [begin, end) of it. */
 void normalized_append(normalized *n, const normalized *other);
-/* Where the bytes [begin, end) came from; begin < end <= size. */
+void normalized_append_part(normalized *n, const normalized *other, size_t begin, size_t end);
+/* Take over what went wrong in another text. */
+void normalized_append_failures(normalized *n, const normalized *other);
+/* Room for so many more bytes, for those who write text and from themselves; false: the text has failed. */
+bool normalized_reserve(normalized *n, size_t more);
+/* Where the bytes [begin, end) came from; begin <= end <= size, begin < size. */
 static inline text_range normalized_origin(const normalized *n, size_t begin, size_t end)
 {
-    return (text_range){n->from[begin].begin, n->from[end - 1].end};
+    return (text_range){n->from[begin].begin, begin < end ? n->from[end - 1].end : n->from[begin].begin};
 }
+
+/* A pattern was too expensive at byte `at` of the text. */
+void normalized_give_up(normalized *n, size_t pattern, size_t at);
 
 /* One pass over a text.  The new text grows in a buffer of its own and takes the old one's place in rewriter_end. */
 typedef struct rewriter {

@@ -11,6 +11,10 @@
 #include "text/normalizer.h"
 
 #include "base/memory.h"
+#include "text/byte_level.h"
+#include "text/charsmap.h"
+#include "text/pattern.h"
+#include "text/sentencepiece.h"
 #include "text/unicode.h"
 
 typedef struct normalizer_kind {
@@ -340,13 +344,14 @@ static void strip_run(const void *data, normalized *text)
 }
 
 typedef struct replace_settings {
-    view pattern, content;
+    const pattern *pattern;
+    view content;
 } replace_settings;
 
 static const void *replace_load(loader *l, const json_t *object)
 {
     replace_settings *s = LOADER_NEW(l, replace_settings, 1);
-    bool good = s && loader_pattern(l, object, "normalizer Replace", &s->pattern) &&
+    bool good = s && (s->pattern = pattern_load(l, object, "normalizer Replace")) != NULL &&
                 loader_text(l, object, "content", true, &s->content);
     return good ? s : NULL;
 }
@@ -356,14 +361,20 @@ static void replace_run(const void *data, normalized *text)
 {
     const replace_settings *s = data;
     rewriter r;
+    pattern_search walk;
+    size_t begin, end;
     rewriter_begin(&r, text);
-    while (rewriter_more(&r)) {
-        if (!view_begins(view_slice(normalized_view(text), r.at, text->size), s->pattern)) {
-            rewriter_keep(&r);
-            continue;
-        }
-        rewriter_drop_bytes(&r, s->pattern.size);
+    pattern_search_init(&walk, s->pattern, text);
+    pattern_search_text(&walk, 0, text->size);
+    while (pattern_search_next(&walk, &begin, &end) && normalized_ok(&r.fresh)) {
+        rewriter_keep_bytes(&r, begin - r.at);
+        rewriter_drop_bytes(&r, end - begin);
         rewriter_insert_text(&r, s->content);
+    }
+    pattern_search_fini(&walk);
+    if (!normalized_ok(text)) {
+        normalized_fini(&r.fresh);
+        return;
     }
     rewriter_end(&r);
 }
@@ -388,6 +399,51 @@ static void prepend_run(const void *data, normalized *text)
     rewriter_insert_text(&r, *prepend);
     r.at = 0;
     rewriter_end(&r);
+}
+
+/* ---- Precompiled, Nmt, ByteLevel --------------------------------------------------------------------------------- */
+
+static const void *precompiled_load(loader *l, const json_t *object)
+{
+    charsmap *m = LOADER_NEW(l, charsmap, 1);
+    return m && charsmap_load(l, object, "precompiled_charsmap", m) ? m : NULL;
+}
+
+static void precompiled_run(const void *data, normalized *text)
+{
+    charsmap_normalize(data, text);
+}
+
+static bool is_nmt_control(uint32_t c)
+{
+    return (c >= 1 && c <= 8) || c == 0xB || (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F;
+}
+
+static bool is_nmt_space(uint32_t c)
+{
+    return c == 9 || c == 0xA || c == 0xC || c == 0xD || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 ||
+           c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+}
+
+static void nmt_run(const void *data, normalized *text)
+{
+    (void)data;
+    drop_where(text, is_nmt_control);
+    rewriter r;
+    rewriter_begin(&r, text);
+    while (rewriter_more(&r)) {
+        if (is_nmt_space(rewriter_peek(&r, NULL)))
+            rewriter_replace(&r, ' ');
+        else
+            rewriter_keep(&r);
+    }
+    rewriter_end(&r);
+}
+
+static void byte_level_run_normalizer(const void *data, normalized *text)
+{
+    (void)data;
+    byte_level_normalize(text);
 }
 
 /* ---- Sequence and the table -------------------------------------------------------------------------------------- */
@@ -421,14 +477,18 @@ static void chain_run(const void *data, normalized *text)
 
 static const normalizer_kind normalizer_kinds[] = {
     {{"BertNormalizer"}, bert_load, bert_run},
+    {{"ByteLevel"}, NULL, byte_level_run_normalizer},
     {{"Lowercase"}, NULL, lowercase_run},
     {{"NFC"}, NULL, nfc_run},
     {{"NFD"}, NULL, nfd_run},
     {{"NFKC"}, NULL, nfkc_run},
     {{"NFKD"}, NULL, nfkd_run},
+    {{"Nmt"}, NULL, nmt_run},
+    {{"Precompiled"}, precompiled_load, precompiled_run},
     {{"Prepend"}, prepend_load, prepend_run},
     {{"Replace"}, replace_load, replace_run},
     {{"Sequence"}, chain_load, chain_run},
+    {{"SentencePiece"}, sentencepiece_normalizer_load, sentencepiece_normalizer_run},
     {{"Strip"}, strip_load, strip_run},
     {{"StripAccents"}, NULL, strip_accents_run},
 };

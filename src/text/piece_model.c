@@ -6,7 +6,9 @@
 #include "base/memory.h"
 #include "base/number.h"
 
-static const piece_model_kind *const piece_model_kinds[] = {&piece_model_wordpiece, &piece_model_wordlevel};
+static const piece_model_kind *const piece_model_kinds[] = {
+    &piece_model_bpe, &piece_model_wordpiece, &piece_model_wordlevel, &piece_model_unigram, &piece_model_sentencepiece_bpe,
+};
 
 enum { PIECE_MODEL_KINDS = sizeof(piece_model_kinds) / sizeof(piece_model_kinds[0]) };
 
@@ -135,7 +137,9 @@ static const piece_model_kind *find_kind(loader *l, const json_t *object)
 bool piece_model_load(loader *l, const json_t *object, vocabulary *v, piece_model *out)
 {
     out->kind = find_kind(l, object);
-    if (!out->kind || (v->count == 0 && !vocabulary_load(l, object, v)))
+    if (!out->kind)
+        return false;
+    if (v->count == 0 && !(out->kind->vocabulary ? out->kind->vocabulary(l, object, v) : vocabulary_load(l, object, v)))
         return false;
     out->data = out->kind->load(l, object, v);
     return out->data != NULL;

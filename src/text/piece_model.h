@@ -19,6 +19,7 @@ typedef struct model_tokens {
     model_token *items;
     size_t count, capacity;
     bool failed; /* out of memory */
+    bool lacks_unknown; /* a character is in no piece and the model has no unknown token */
 } model_tokens;
 
 void model_tokens_add(model_tokens *list, int32_t id, size_t begin, size_t end);
@@ -28,6 +29,8 @@ typedef struct piece_model_kind {
     part_name part;
     /* Is a "model" object without a type one of these?  Asked in the order of the table. */
     bool (*fits)(const json_t *object);
+    /* Fill the vocabulary from the object; NULL: "vocab" is an object {"piece": id}. */
+    bool (*vocabulary)(loader *l, const json_t *object, vocabulary *v);
     /* Read the object; the vocabulary has been read before.  NULL with an error. */
     void *(*load)(loader *l, const json_t *object, const vocabulary *v);
     /* Append the tokens of a piece that is not empty. */
@@ -37,7 +40,8 @@ typedef struct piece_model_kind {
     int32_t (*unknown)(const void *data);
 } piece_model_kind;
 
-extern const piece_model_kind piece_model_wordpiece, piece_model_wordlevel;
+extern const piece_model_kind piece_model_bpe, piece_model_wordpiece, piece_model_wordlevel, piece_model_unigram,
+    piece_model_sentencepiece_bpe;
 
 typedef struct piece_model {
     const piece_model_kind *kind;

@@ -208,6 +208,20 @@ static bool roberta_load(loader *l, const json_t *object, const tokenizer *t, po
            begin_template(l, out, "RobertaProcessing") && fill_pair(l, object, t, 2, 0, out);
 }
 
+/* No template of its own: only what becomes of the spaces. */
+static bool byte_level_load(loader *l, const json_t *object, const tokenizer *t, postprocessor *out)
+{
+    (void)t;
+    bool trims = true, keeps = true; /* what an absent field means */
+    if (!loader_flag(l, object, "trim_offsets", &trims) || !loader_flag(l, object, "add_prefix_space", &keeps))
+        return false;
+    if (trims) {
+        out->trims_offsets = true;
+        out->keeps_prefix_space = keeps;
+    }
+    return true;
+}
+
 /* ---- Sequence and the table -------------------------------------------------------------------------------------- */
 
 static bool load_one(loader *l, const json_t *value, const tokenizer *t, postprocessor *out);
@@ -226,6 +240,7 @@ static bool chain_load(loader *l, const json_t *object, const tokenizer *t, post
 
 static const postprocessor_kind postprocessor_kinds[] = {
     {{"BertProcessing"}, bert_load},
+    {{"ByteLevel"}, byte_level_load},
     {{"RobertaProcessing"}, roberta_load},
     {{"Sequence"}, chain_load},
     {{"TemplateProcessing"}, template_load},

@@ -1,6 +1,7 @@
 /*
- * Pre-tokenizers.  All of them are one operation: walk a piece, say of each stretch whether it is a delimiter, and treat
- * the delimiters by one of five behaviours.  A row says how stretches are found.
+ * Pre-tokenizers.  Nearly all of them are one operation: walk a piece, say of each stretch whether it is a delimiter, and
+ * treat the delimiters by one of five behaviours.  A row says how stretches are found: by a class of characters, or as the
+ * matches of a pattern and what is between them.
  *
  * Known to go wrong: BertPreTokenizer's punctuation is Unicode 8.0's and knows no emoji, no currency and no degree sign;
  * Whitespace keeps what matches \w+|[^\w\s]+, so a mark or a joiner belongs to its word; VT, FF and NEL are white space
@@ -9,13 +10,9 @@
 #include "text/pretokenizer.h"
 
 #include "base/utf8.h"
+#include "text/byte_level.h"
+#include "text/pattern.h"
 #include "text/unicode.h"
-
-typedef struct pretokenizer_kind {
-    part_name part;
-    const void *(*load)(loader *l, const json_t *object); /* NULL: nothing to read */
-    void (*run)(const void *data, view text, piece_list *pieces);
-} pretokenizer_kind;
 
 struct pretokenizer {
     const pretokenizer_kind *kind;
@@ -37,15 +34,18 @@ typedef size_t stretch_fn(const void *data, view text, size_t at, bool *is_delim
 
 typedef struct splitter {
     stretch_fn *stretch;
+    const pattern *pattern; /* instead of stretch */
     const void *data;
     split_behavior behavior;
     bool invert;
 } splitter;
 
-/* What is cut off so far but may still grow. */
+/* Pieces of one piece: what is cut off so far but may still grow. */
 typedef struct open_piece {
+    const splitter *splitter;
+    piece_list *out;
     size_t begin, end;
-    bool is_delimiter;
+    bool is_begun, is_delimiter;
 } open_piece;
 
 /* Does a stretch join the stretch before it? */
@@ -61,39 +61,71 @@ static bool stretch_joins(split_behavior behavior, bool before, bool now)
     return false;
 }
 
-static void split_one(const splitter *s, view text, size_t begin, size_t end, piece_list *out)
+static void close_piece(open_piece *o)
 {
-    view part = view_slice(text, 0, end);
-    open_piece last = {begin, begin, false};
-    for (size_t at = begin; at < end;) {
-        bool is_delimiter = false;
-        size_t bytes = s->stretch(s->data, part, at, &is_delimiter);
-        is_delimiter ^= s->invert;
-        if (last.end > last.begin && stretch_joins(s->behavior, last.is_delimiter, is_delimiter)) {
-            last.end = at + bytes;
-        } else {
-            if (!(s->behavior == SPLIT_REMOVED && last.is_delimiter))
-                pieces_add(out, last.begin, last.end, -1);
-            last.begin = at;
-            last.end = at + bytes;
-        }
-        last.is_delimiter = is_delimiter;
-        at += bytes;
-    }
-    if (!(s->behavior == SPLIT_REMOVED && last.is_delimiter))
-        pieces_add(out, last.begin, last.end, -1);
+    if (!(o->splitter->behavior == SPLIT_REMOVED && o->is_delimiter))
+        pieces_add(o->out, o->begin, o->end, -1);
 }
 
-static void split_all(splitter s, view text, piece_list *pieces)
+static void put_stretch(open_piece *o, size_t begin, size_t end, bool is_delimiter)
+{
+    is_delimiter ^= o->splitter->invert;
+    if (!o->is_begun || !stretch_joins(o->splitter->behavior, o->is_delimiter, is_delimiter)) {
+        if (o->is_begun)
+            close_piece(o);
+        o->begin = begin;
+    }
+    o->end = end;
+    o->is_begun = true;
+    o->is_delimiter = is_delimiter;
+}
+
+static void split_by_stretch(const splitter *s, view text, size_t begin, size_t end, open_piece *o)
+{
+    view part = view_slice(text, 0, end);
+    for (size_t at = begin, bytes; at < end; at += bytes) {
+        bool is_delimiter = false;
+        bytes = s->stretch(s->data, part, at, &is_delimiter);
+        put_stretch(o, at, at + bytes, is_delimiter);
+    }
+}
+
+static void split_by_pattern(pattern_search *search, size_t begin, size_t end, open_piece *o)
+{
+    size_t from, to, done = begin;
+    pattern_search_text(search, begin, end);
+    while (pattern_search_next(search, &from, &to)) {
+        if (from > done)
+            put_stretch(o, done, from, false);
+        put_stretch(o, from, to, true);
+        done = to;
+    }
+    if (done < end)
+        put_stretch(o, done, end, false);
+}
+
+static void split_all(splitter s, normalized *text, piece_list *pieces)
 {
     piece_list out = {.failed = pieces->failed};
-    for (size_t i = 0; i < pieces->count && !out.failed; i++) {
+    pattern_search search;
+    if (s.pattern)
+        pattern_search_init(&search, s.pattern, text);
+    for (size_t i = 0; i < pieces->count && !out.failed && normalized_ok(text); i++) {
         text_piece p = pieces->items[i];
-        if (p.added >= 0)
+        open_piece open = {.splitter = &s, .out = &out};
+        if (p.added >= 0) {
             pieces_add(&out, p.begin, p.end, p.added);
+            continue;
+        }
+        if (s.pattern)
+            split_by_pattern(&search, p.begin, p.end, &open);
         else
-            split_one(&s, text, p.begin, p.end, &out);
+            split_by_stretch(&s, normalized_view(text), p.begin, p.end, &open);
+        if (open.is_begun)
+            close_piece(&open);
     }
+    if (s.pattern)
+        pattern_search_fini(&search);
     pieces_fini(pieces);
     *pieces = out;
 }
@@ -138,20 +170,6 @@ static size_t stretch_number(const void *data, view text, size_t at, bool *is_de
     return stretch_by_class(text, at, is_delimiter, unicode_is_number);
 }
 
-/* Delimiters are the places of a string. */
-static size_t stretch_string(const void *data, view text, size_t at, bool *is_delimiter)
-{
-    const view *pattern = data;
-    *is_delimiter = view_begins(view_slice(text, at, text.size), *pattern);
-    if (*is_delimiter)
-        return pattern->size;
-    size_t begin = at;
-    do
-        at++;
-    while (at < text.size && !view_begins(view_slice(text, at, text.size), *pattern));
-    return at - begin;
-}
-
 /* \w+ or [^\w\s]+ is text, \s+ a delimiter. */
 static int word_class(uint32_t c)
 {
@@ -172,27 +190,27 @@ static size_t stretch_word(const void *data, view text, size_t at, bool *is_deli
 
 /* ---- the types --------------------------------------------------------------------------------------------------- */
 
-static void bert_run(const void *data, view text, piece_list *pieces)
+static void bert_run(const void *data, normalized *text, piece_list *pieces)
 {
     (void)data;
     split_all((splitter){.stretch = stretch_space, .behavior = SPLIT_REMOVED}, text, pieces);
     split_all((splitter){.stretch = stretch_punctuation, .behavior = SPLIT_ISOLATED}, text, pieces);
 }
 
-static void whitespace_split_run(const void *data, view text, piece_list *pieces)
+static void whitespace_split_run(const void *data, normalized *text, piece_list *pieces)
 {
     (void)data;
     split_all((splitter){.stretch = stretch_space, .behavior = SPLIT_REMOVED}, text, pieces);
 }
 
-static void whitespace_run(const void *data, view text, piece_list *pieces)
+static void whitespace_run(const void *data, normalized *text, piece_list *pieces)
 {
     (void)data;
     split_all((splitter){.stretch = stretch_word, .behavior = SPLIT_REMOVED}, text, pieces);
 }
 
 /* The rest is loaded into a splitter and run by it. */
-static void splitter_run(const void *data, view text, piece_list *pieces)
+static void splitter_run(const void *data, normalized *text, piece_list *pieces)
 {
     split_all(*(const splitter *)data, text, pieces);
 }
@@ -238,25 +256,25 @@ static const void *digits_load(loader *l, const json_t *object)
 static const void *delimiter_load(loader *l, const json_t *object)
 {
     splitter *s = LOADER_NEW(l, splitter, 1);
-    view *delimiter = s ? LOADER_NEW(l, view, 1) : NULL;
-    if (!delimiter || !loader_text(l, object, "delimiter", true, delimiter))
+    view delimiter;
+    if (!s || !loader_text(l, object, "delimiter", true, &delimiter))
         return NULL;
-    if (delimiter->size == 0 || utf8_count(*delimiter) != 1)
+    if (delimiter.size == 0 || utf8_count(delimiter) != 1)
         return fail_null(l->error, TKR_E_JSON_TYPE, "%s: delimiter is %s; it must be one character", l->file,
-                         QUOTE(*delimiter));
-    *s = (splitter){.stretch = stretch_string, .data = delimiter, .behavior = SPLIT_REMOVED};
-    return s;
+                         QUOTE(delimiter));
+    *s = (splitter){.pattern = pattern_of_string(l, delimiter), .behavior = SPLIT_REMOVED};
+    return s->pattern ? s : NULL;
 }
 
 static const void *split_load(loader *l, const json_t *object)
 {
     splitter *s = LOADER_NEW(l, splitter, 1);
-    view *pattern = s ? LOADER_NEW(l, view, 1) : NULL;
-    if (!pattern || !loader_pattern(l, object, "pre_tokenizer Split", pattern))
+    const pattern *p = s ? pattern_load(l, object, "pre_tokenizer Split") : NULL;
+    if (!p)
         return NULL;
     if (!json_object_get(object, "behavior"))
         return fail_null(l->error, TKR_E_JSON_TYPE, "%s: behavior of a pre_tokenizer Split is missing", l->file);
-    *s = (splitter){.stretch = stretch_string, .data = pattern, .behavior = SPLIT_ISOLATED};
+    *s = (splitter){.pattern = p, .behavior = SPLIT_ISOLATED};
     return behavior_load(l, object, &s->behavior) && loader_flag(l, object, "invert", &s->invert) ? s : NULL;
 }
 
@@ -282,30 +300,44 @@ static const void *chain_load(loader *l, const json_t *object)
     return chain;
 }
 
-static void chain_run(const void *data, view text, piece_list *pieces)
+static void chain_run(const void *data, normalized *text, piece_list *pieces)
 {
     const pretokenizer_chain *chain = data;
     for (size_t i = 0; i < chain->count; i++)
         pretokenizer_run(chain->parts[i], text, pieces);
 }
 
-static const pretokenizer_kind pretokenizer_kinds[] = {
-    {{"BertPreTokenizer"}, NULL, bert_run},
-    {{"CharDelimiterSplit"}, delimiter_load, splitter_run},
-    {{"Digits"}, digits_load, splitter_run},
-    {{"Punctuation"}, punctuation_load, splitter_run},
-    {{"Sequence"}, chain_load, chain_run},
-    {{"Split"}, split_load, splitter_run},
-    {{"Whitespace"}, NULL, whitespace_run},
-    {{"WhitespaceSplit"}, NULL, whitespace_split_run},
+static const pretokenizer_kind bert_kind = {{"BertPreTokenizer"}, NULL, bert_run};
+static const pretokenizer_kind delimiter_kind = {{"CharDelimiterSplit"}, delimiter_load, splitter_run};
+static const pretokenizer_kind digits_kind = {{"Digits"}, digits_load, splitter_run};
+static const pretokenizer_kind punctuation_kind = {{"Punctuation"}, punctuation_load, splitter_run};
+static const pretokenizer_kind chain_kind = {{"Sequence"}, chain_load, chain_run};
+static const pretokenizer_kind split_kind = {{"Split"}, split_load, splitter_run};
+static const pretokenizer_kind whitespace_kind = {{"Whitespace"}, NULL, whitespace_run};
+static const pretokenizer_kind whitespace_split_kind = {{"WhitespaceSplit"}, NULL, whitespace_split_run};
+
+static const pretokenizer_kind *const pretokenizer_kinds[] = {
+    &bert_kind,  &pretokenizer_byte_level, &delimiter_kind,  &digits_kind,           &pretokenizer_metaspace,
+    &punctuation_kind, &chain_kind,        &split_kind,      &whitespace_kind,       &whitespace_split_kind,
 };
+
+enum { PRETOKENIZER_KINDS = sizeof(pretokenizer_kinds) / sizeof(pretokenizer_kinds[0]) };
+
+static const pretokenizer_kind *find_kind(loader *l, const json_t *value)
+{
+    part_name names[PRETOKENIZER_KINDS];
+    for (size_t i = 0; i < PRETOKENIZER_KINDS; i++)
+        names[i] = pretokenizer_kinds[i]->part;
+    const part_name *row = LOADER_ROW(l, value, "pre_tokenizer", names);
+    return row ? pretokenizer_kinds[row - names] : NULL;
+}
 
 const pretokenizer *pretokenizer_load(loader *l, const json_t *value)
 {
     pretokenizer *p = LOADER_NEW(l, pretokenizer, 1);
     if (!p || !value || json_is_null(value))
         return p;
-    p->kind = LOADER_ROW(l, value, "pre_tokenizer", pretokenizer_kinds);
+    p->kind = find_kind(l, value);
     if (!p->kind)
         return NULL;
     if (p->kind->load && !(p->data = p->kind->load(l, value)))
@@ -313,7 +345,7 @@ const pretokenizer *pretokenizer_load(loader *l, const json_t *value)
     return p;
 }
 
-void pretokenizer_run(const pretokenizer *p, view text, piece_list *pieces)
+void pretokenizer_run(const pretokenizer *p, normalized *text, piece_list *pieces)
 {
     if (p->kind)
         p->kind->run(p->data, text, pieces);

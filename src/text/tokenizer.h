@@ -30,8 +30,8 @@ typedef struct encode_options {
     size_t max_bytes;        /* of each text; 0: 1 MiB, never more than 64 MiB                    */
 } encode_options;
 
-/* Open the tokenizer of a folder: tokenizer.json, else vocab.txt (others: later issues).  family is config.json's
- * model_type, which chooses the builder when only vocabulary files are there. */
+/* Open the tokenizer of a folder: tokenizer.json, else vocab.txt, else vocab.json with merges.txt, else a SentencePiece
+ * file.  family is config.json's model_type, which chooses the builder when only vocabulary files are there. */
 tokenizer *tokenizer_open(const folder *f, const char *family, bool copy, tkr_error *error);
 void tokenizer_free(tokenizer *t);
 
@@ -52,8 +52,8 @@ bool tokenizer_is_ordinary(const tokenizer *t, int32_t id);
 
 size_t tokenizer_max_length(const tokenizer *t);      /* model_max_length; 0: none said           */
 bool tokenizer_uses_segments(const tokenizer *t);     /* model_input_names has token_type_ids     */
-const char *tokenizer_file(const tokenizer *t);       /* "tokenizer.json" or "vocab.txt"          */
-const char *tokenizer_sha256(const tokenizer *t);     /* of that file                             */
+const char *tokenizer_file(const tokenizer *t);       /* "tokenizer.json", "vocab.txt", ...       */
+const char *tokenizer_sha256(const tokenizer *t);     /* of it (vocab.json: and of merges.txt)    */
 /* Notes for the careful reader; NULL past the end. */
 const char *tokenizer_note(const tokenizer *t, size_t index);
 

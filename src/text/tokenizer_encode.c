@@ -29,6 +29,7 @@ typedef struct text_state {
     text_token *tokens;
     size_t begin, end, capacity; /* tokens[begin .. end) are left after cutting */
     bool failed;
+    bool lacks_unknown; /* a character that the model cannot spell */
 } text_state;
 
 static void text_state_fini(text_state *s)
@@ -95,6 +96,7 @@ static void find_tokens(const tokenizer *t, text_state *s)
         view text = view_slice(normalized_view(&s->text), p.begin, p.end);
         t->model.kind->run(t->model.data, &t->vocabulary, text, &found);
         s->failed |= found.failed;
+        s->lacks_unknown |= found.lacks_unknown;
         for (size_t k = 0; k < found.count && !s->failed; k++) {
             model_token m = found.items[k];
             put_token(s, m.id, i, normalized_origin(&s->text, p.begin + m.begin, p.begin + m.end), false);
@@ -121,6 +123,15 @@ static tkr_status check_text(view text, const char *name, size_t most, tkr_error
     return TKR_OK;
 }
 
+static tkr_status fail_gave_up(const normalized *n, const char *name, tkr_error *error)
+{
+    fail(error, TKR_E_TIME_PATTERN, "%s: pattern %zu gave up at byte %zu of the text", name,
+         n->gave_up - 1, n->gave_up_at);
+    fail_help(error, "the tokenizer's regular expression is too expensive for this text; give a shorter text");
+    fail_field(error, name, (int64_t)n->gave_up_at, 1);
+    return TKR_E_TIME_PATTERN;
+}
+
 static tkr_status run_text(const tokenizer *t, text_state *s, const char *name, size_t most, tkr_error *error)
 {
     tkr_status status = check_text(s->source, name, most, error);
@@ -128,10 +139,14 @@ static tkr_status run_text(const tokenizer *t, text_state *s, const char *name, 
         return status;
     find_pieces(t, s);
     if (!s->failed)
-        pretokenizer_run(t->pretokenizer, normalized_view(&s->text), &s->pieces);
-    s->failed |= s->pieces.failed;
+        pretokenizer_run(t->pretokenizer, &s->text, &s->pieces);
+    s->failed |= s->pieces.failed || !normalized_ok(&s->text);
     if (!s->failed)
         find_tokens(t, s);
+    if (s->lacks_unknown)
+        return fail(error, TKR_E_TOK_UNIGRAM, "%s: a character is in no piece of the vocabulary, and unk_id is null", name);
+    if (s->text.gave_up)
+        return fail_gave_up(&s->text, name, error);
     if (s->text.over_limit)
         return fail(error, TKR_E_LIMIT_TEXT, "%s: normalised it passes %d bytes", name, NORMALIZED_LIMIT);
     return s->failed ? fail_memory(error, name, s->source.size) : TKR_OK;

@@ -1,5 +1,6 @@
 /*
- * Opening a tokenizer: tokenizer.json as it is written, or the same thing built around a vocab.txt.
+ * Opening a tokenizer: tokenizer.json as it is written, or the same thing built around a vocab.txt, or around a vocab.json
+ * and a merges.txt (byte_parts.c), or around a SentencePiece file (sentencepiece_build.c).
  *
  * A vocab.txt has only pieces; the parts that BERT's tokenizer puts around them are made as the JSON that a tokenizer.json
  * would have, so that there is one way to load them.
@@ -13,6 +14,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "text/byte_parts.h"
+#include "text/sentencepiece_build.h"
 #include "text/tokenizer_settings.h"
 
 #define TOKENIZER_BYTES_MOST ((size_t)128 << 20)
@@ -20,6 +23,9 @@
 
 static const char json_file[] = "tokenizer.json";
 static const char lines_file[] = "vocab.txt";
+static const char *const sentencepiece_files[] = {"spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model"};
+enum { SENTENCEPIECE_FILES = sizeof(sentencepiece_files) / sizeof(sentencepiece_files[0]) };
+static const char pieces_file[] = "vocab.json", merges_file[] = "merges.txt"; /* together */
 
 void tokenizer_add_note(tokenizer *t, const char *format, ...)
 {
@@ -57,6 +63,13 @@ static bool load_added(loader *l, const json_t *root, tokenizer *t)
     return true;
 }
 
+/* A SentencePiece file without a family: its control pieces are special, but no text can name them. */
+static bool is_control_piece(const vocabulary *v, view name)
+{
+    int32_t id = v->types ? vocabulary_id(v, name) : -1;
+    return id >= 0 && v->types[id] == SENTENCEPIECE_CONTROL;
+}
+
 static void find_roles(const tokenizer_settings *s, tokenizer *t)
 {
     static const struct {
@@ -65,24 +78,30 @@ static void find_roles(const tokenizer_settings *s, tokenizer *t)
     } usual[] = {
         {TKR_SPECIAL_CLS, "[CLS]"},  {TKR_SPECIAL_SEP, "[SEP]"},  {TKR_SPECIAL_MASK, "[MASK]"}, {TKR_SPECIAL_PAD, "[PAD]"},
         {TKR_SPECIAL_UNK, "[UNK]"},  {TKR_SPECIAL_MASK, "<mask>"}, {TKR_SPECIAL_PAD, "<pad>"},  {TKR_SPECIAL_UNK, "<unk>"},
-        {TKR_SPECIAL_BOS, "<s>"},    {TKR_SPECIAL_EOS, "</s>"},
+        {TKR_SPECIAL_BOS, "<s>"},    {TKR_SPECIAL_EOS, "</s>"},    {TKR_SPECIAL_BOS, "<|endoftext|>"},
+        {TKR_SPECIAL_EOS, "<|endoftext|>"}, {TKR_SPECIAL_UNK, "<|endoftext|>"},
     };
     for (tkr_special role = TKR_SPECIAL_NONE; role < TKR_SPECIAL_OTHER; role++)
         t->roles[role] = s->roles[role].content.size > 0 ? tokenizer_id(t, s->roles[role].content) : -1;
     for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
         int32_t index = added_index(&t->added, view_of(usual[i].name));
-        if (t->roles[usual[i].role] < 0 && index >= 0 && t->added.items[index].special)
+        if (t->roles[usual[i].role] >= 0)
+            continue;
+        if (index >= 0 && t->added.items[index].special)
             t->roles[usual[i].role] = t->added.items[index].id;
+        else if (is_control_piece(&t->vocabulary, view_of(usual[i].name)))
+            t->roles[usual[i].role] = vocabulary_id(&t->vocabulary, view_of(usual[i].name));
     }
     if (t->roles[TKR_SPECIAL_UNK] < 0)
         t->roles[TKR_SPECIAL_UNK] = t->model.kind->unknown(t->model.data);
 }
 
 /* Load everything; the vocabulary may be filled already. */
-static bool load_parts(loader *l, const tokenizer_settings *s, const json_t *root, const char *family, tokenizer *t)
+static bool load_parts(loader *l, const tokenizer_settings *s, json_t *root, const char *family, tokenizer *t)
 {
     json_t *normal = json_object_get(root, "normalizer");
-    return settings_overrule(l, s, normal, t) && (t->normalizer = normalizer_load(l, normal)) != NULL &&
+    return settings_overrule(l, s, normal, t) && settings_overrule_space(l, s, root, t) &&
+           (t->normalizer = normalizer_load(l, normal)) != NULL &&
            (t->pretokenizer = pretokenizer_load(l, json_object_get(root, "pre_tokenizer"))) != NULL &&
            piece_model_load(l, json_object_get(root, "model"), &t->vocabulary, &t->model) && load_added(l, root, t) &&
            settings_put_added(l, s, &t->added) && settings_put_special(l, s, t) &&
@@ -214,24 +233,48 @@ static bool open_lines(loader *l, const tokenizer_settings *s, view text, const 
     return good;
 }
 
+/* ---- vocab.json and merges.txt ----------------------------------------------------------------------------------- */
+
+static bool open_merges(loader *l, const folder *f, const tokenizer_settings *s, view pieces, const char *family, bool copy,
+                        sha256 *hash, tokenizer *t)
+{
+    file_bytes file;
+    if (folder_file(f, merges_file, TOKENIZER_BYTES_MOST, copy, &file, l->error) != TKR_OK)
+        return false;
+    view merges = {(const char *)file.data, file.size};
+    sha256_update(hash, merges.data, merges.size);
+    json_t *root = byte_parts_build(l, s, pieces, merges, family);
+    bool good = root && load_parts(l, s, root, family, t);
+    json_decref(root);
+    good = good && file_bytes_unchanged(&file, l->error) == TKR_OK;
+    file_bytes_close(&file);
+    return good;
+}
+
+/* ---- SentencePiece ----------------------------------------------------------------------------------------------- */
+
+static bool open_sentencepiece(loader *l, const tokenizer_settings *s, view bytes, const char *family, tokenizer *t)
+{
+    json_t *root = sentencepiece_build(l, s, bytes, family, t);
+    bool good = root && load_parts(l, s, root, family, t);
+    json_decref(root);
+    return good;
+}
+
 /* ---- the folder -------------------------------------------------------------------------------------------------- */
 
 /* Which description of the tokenizer counts; NULL with an error. */
 static const char *choose_file(const folder *f, tkr_error *error)
 {
-    static const char *const sentencepiece[] = {"spiece.model", "spm.model", "sentencepiece.bpe.model",
-                                                "tokenizer.model"};
     if (folder_has(f, json_file))
         return json_file;
     if (folder_has(f, lines_file))
         return lines_file;
-    if (folder_has(f, "vocab.json") && folder_has(f, "merges.txt"))
-        return fail_null(error, TKR_E_UNSUPPORTED_TOK_PART,
-                         "vocab.json: a byte-level BPE tokenizer without tokenizer.json is not supported");
-    for (size_t i = 0; i < sizeof(sentencepiece) / sizeof(sentencepiece[0]); i++)
-        if (folder_has(f, sentencepiece[i]))
-            return fail_null(error, TKR_E_UNSUPPORTED_TOK_PART, "%s: a SentencePiece file is not supported",
-                             sentencepiece[i]);
+    if (folder_has(f, pieces_file) && folder_has(f, merges_file))
+        return pieces_file;
+    for (size_t i = 0; i < SENTENCEPIECE_FILES; i++)
+        if (folder_has(f, sentencepiece_files[i]))
+            return sentencepiece_files[i];
     fail(error, TKR_E_TOK_NOT_FOUND, "%s: no tokenizer.json, vocab.txt, vocab.json or SentencePiece file",
          PLAIN(view_of(folder_path(f))));
     fail_help(error, "copy tokenizer.json from where the model comes from into the folder");
@@ -248,8 +291,11 @@ static bool open_chosen(loader *l, const folder *f, const tokenizer_settings *s,
     sha256 hash;
     sha256_init(&hash);
     sha256_update(&hash, text.data, text.size);
+    bool good = t->file == json_file     ? open_json(l, s, text, family, t)
+                : t->file == pieces_file ? open_merges(l, f, s, text, family, copy, &hash, t)
+                : t->file == lines_file  ? open_lines(l, s, text, family, t)
+                                         : open_sentencepiece(l, s, text, family, t);
     sha256_hex(&hash, t->sha256);
-    bool good = t->file == json_file ? open_json(l, s, text, family, t) : open_lines(l, s, text, family, t);
     good = good && file_bytes_unchanged(&file, l->error) == TKR_OK;
     file_bytes_close(&file);
     return good;

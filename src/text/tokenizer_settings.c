@@ -285,6 +285,28 @@ bool settings_overrule(loader *l, const tokenizer_settings *s, json_t *normal, t
     return true;
 }
 
+bool settings_overrule_space(loader *l, const tokenizer_settings *s, json_t *root, tokenizer *t)
+{
+    static const char *const parts[][2] = {{"pre_tokenizer", "ByteLevel"}, {"post_processor", "RobertaProcessing"}};
+    json_t *said = json_object_get(s->config, "add_prefix_space");
+    if (!json_is_boolean(said))
+        return true;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        json_t *part = json_object_get(root, parts[i][0]);
+        const char *type = json_string_value(json_object_get(part, "type"));
+        const json_t *old = json_object_get(part, "add_prefix_space");
+        if (!type || strcmp(type, parts[i][1]) != 0 || !old || json_equal(old, said))
+            continue;
+        if (json_object_set(part, "add_prefix_space", said) != 0) {
+            fail_memory(l->error, config_file, 64);
+            return false;
+        }
+        tokenizer_add_note(t, "%s: add_prefix_space %s overrules the %s of %s", config_file,
+                           json_is_true(said) ? "true" : "false", parts[i][0], l->file);
+    }
+    return true;
+}
+
 static bool read_max_length(loader *l, const tokenizer_settings *s, tokenizer *t)
 {
     const json_t *value = json_object_get(s->config, "model_max_length");

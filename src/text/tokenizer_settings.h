@@ -22,6 +22,8 @@ bool settings_put_added(loader *l, const tokenizer_settings *s, added_tokens *a)
 bool settings_put_special(loader *l, const tokenizer_settings *s, tokenizer *t);
 /* Let do_lower_case and its like overrule a BertNormalizer. */
 bool settings_overrule(loader *l, const tokenizer_settings *s, json_t *normal, tokenizer *t);
+/* Let add_prefix_space overrule a ByteLevel pre-tokenizer, and a RobertaProcessing with it. */
+bool settings_overrule_space(loader *l, const tokenizer_settings *s, json_t *root, tokenizer *t);
 /* model_max_length and model_input_names. */
 bool settings_limits(loader *l, const tokenizer_settings *s, const char *family, tokenizer *t);
 

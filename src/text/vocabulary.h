@@ -27,6 +27,9 @@ typedef struct vocabulary {
     uint32_t *by_id;      /* number of a piece + 1, 0: no such id            */
     size_t id_limit, id_capacity;
     size_t longest;       /* bytes of the longest piece                      */
+    /* By id, in the tokenizer's arena; only for models that have them, whose ids are 0 to count - 1. */
+    const double *scores;
+    const unsigned char *types; /* sentencepiece_type */
 } vocabulary;
 
 typedef enum vocabulary_answer {

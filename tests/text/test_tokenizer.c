@@ -166,27 +166,23 @@ static void test_tokenizer__no_tokenizer_in_the_folder(void **state)
     assert_null(open_files((file_text[]){{"config.json", "{}"}, {0}}, &error));
     assert_int_equal(error.code, TKR_E_TOK_NOT_FOUND);
     assert_non_null(strstr(error.message, "no tokenizer.json, vocab.txt, vocab.json or SentencePiece file"));
-    check_files((file_text[]){{"vocab.json", "{}"}, {"merges.txt", ""}, {0}}, TKR_E_UNSUPPORTED_TOK_PART,
-                "vocab.json: a byte-level BPE tokenizer without tokenizer.json is not supported");
-    check_files((file_text[]){{"spiece.model", "x"}, {0}}, TKR_E_UNSUPPORTED_TOK_PART,
-                "spiece.model: a SentencePiece file is not supported");
 }
 
 static void test_tokenizer__unknown_parts_are_named(void **state)
 {
     (void)state;
     parts p = usual;
-    p.model = "{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}";
+    p.model = "{\"type\":\"Foo\",\"vocab\":{},\"merges\":[]}";
     tkr_error error = {0};
     check_error(open_parts(p, &error), &error, TKR_E_UNSUPPORTED_TOK_PART,
-                "tokenizer.json: model type \"BPE\" is not supported");
-    assert_string_equal(error.facts, "supported: WordPiece, WordLevel");
+                "tokenizer.json: model type \"Foo\" is not supported");
+    assert_non_null(strstr(error.facts, "supported: BPE, "));
     p = usual, p.pretokenizer = "{\"type\":\"Foo\"}";
     check_parts(p, TKR_E_UNSUPPORTED_TOK_PART, "tokenizer.json: pre_tokenizer type \"Foo\" is not supported");
-    p = usual, p.post = "{\"type\":\"ByteLevel\"}";
-    check_parts(p, TKR_E_UNSUPPORTED_TOK_PART, "tokenizer.json: post_processor type \"ByteLevel\" is not supported");
-    p = usual, p.decoder = "{\"type\":\"CTC\"}";
-    check_parts(p, TKR_E_UNSUPPORTED_TOK_PART, "tokenizer.json: decoder type \"CTC\" is not supported");
+    p = usual, p.post = "{\"type\":\"Foo\"}";
+    check_parts(p, TKR_E_UNSUPPORTED_TOK_PART, "tokenizer.json: post_processor type \"Foo\" is not supported");
+    p = usual, p.decoder = "{\"type\":\"Foo\"}";
+    check_parts(p, TKR_E_UNSUPPORTED_TOK_PART, "tokenizer.json: decoder type \"Foo\" is not supported");
     check_files((file_text[]){{"tokenizer.json", "{\"version\":\"2.0\",\"model\":{}}"}, {0}}, TKR_E_UNSUPPORTED_TOK_PART,
                 "tokenizer.json: version \"2.0\" is not supported");
     check_files((file_text[]){{"tokenizer.json", "{}"}, {0}}, TKR_E_JSON_TYPE,
