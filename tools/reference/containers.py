@@ -94,11 +94,11 @@ class Golden:
         self.base = os.path.join(out, "golden", name)
         self.json, self.arrays = {}, {}
 
-    def put(self, key, value):
+    def put(self, key, value, with_nan=False):
         tensor = torch.as_tensor(value).detach().clone()
         if key in self.arrays or tensor.dtype not in (torch.float64, torch.int64):
             raise ValueError(f"{self.base}: {key} is there already or is {tensor.dtype}")
-        if tensor.dtype is torch.float64 and not torch.isfinite(tensor).all():
+        if tensor.dtype is torch.float64 and not (torch.isfinite(tensor) | (torch.isnan(tensor) if with_nan else False)).all():
             raise ValueError(f"{self.base}: {key} is not finite")
         self.arrays[key] = tensor
 

@@ -72,6 +72,15 @@ TOPICS = {
     "word": "sea",
 }
 SHORT_MASKED = {name: MASKED[name] for name in ("explain", "pair", "empty")}
+# For the other families.  ANSWERED: source and target of an encoder-decoder.  ASKED: question and text.
+SHORT_SENTIMENT = {"explain": "a bad café music", "mid": "the long film was sad, but we like the song", "pair": SENTIMENT["pair"], "word": "good"}
+ROBERTA_MASKED = {"explain": "the <mask> was bad", "mid": "She kept the <mask>, a story", "pair": ("the <mask>", "we ran"), "empty": ""}
+ROBERTA_SENTIMENT = {"explain": "a good song", "mid": "a warm\nnight, café!", "pair": ("so bad", "we ran"), "empty": ""}
+NEXT = {"explain": "the boat was on", "mid": "a child ran down to the river, and"}
+JUDGED = {"explain": "a sad old song", "mid": "we like the warm night!"}
+ANSWERED = {"explain": ("the old boats were good", "it was good"), "mid": ("a <extra_id_0> was under the bridge and the river", "<extra_id_0> boat <extra_id_1>"),
+            "one": ("", "no")}
+ASKED = {"explain": ("who sang?", "unhappy Anna"), "mid": ("where is the boat", "the boat is under the old bridge, by the mill"), "empty": ""}
 # Thirty-two positions are filled from this text; some of its tokens repeat.
 LONG = ("The people of the town said that the moon was bright and the night was warm, so they went out to the river, "
         "and a child with a small red boat ran down the road, over the bridge and into the dark water of the sea.")

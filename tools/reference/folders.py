@@ -9,6 +9,8 @@ import shutil
 import torch
 
 import corpus
+import more_folders
+import subwords
 import wordpieces
 from containers import random_state, write_json, write_tensors
 
@@ -39,10 +41,13 @@ CASES = {
                            inputs=corpus.SCORE, labels=["sad", "happy"]),
     "distilbert-mlm": dict(family="distilbert", head="mlm", d=15, heads=3, layers=2, ff=33, act="relu", tokenizer="uncased",
                            inputs=corpus.MASKED),
+    **more_folders.CASES,
 }
-QUESTIONS = ["bert-mlm", "bert-cls", "bert-pair", "bert-reg", "bert-multilabel", "distilbert-cls", "distilbert-mlm"]
+QUESTIONS = ["bert-mlm", "bert-cls", "bert-pair", "bert-reg", "bert-multilabel", "distilbert-cls", "distilbert-mlm", *more_folders.CASES]
+GENERATIONS = [name for name, case in more_folders.CASES.items() if case["head"] == "lm"]
 TOKENIZER_GOLDENS = ["bert-mlm", "bert-cls", "bert-pair", "bert-reg"]
 POSITIONS = 32
+NORMS, WORDS = ("norm", ".ln_"), ("word_embeddings", "wte.", "embed_tokens", "shared.", "lm_head.weight")  # parts of names
 
 
 def case_of(name):
@@ -98,10 +103,11 @@ def weights_of(name, rows):
     """Seeded float32 parameters.  A case that is `like` another has that case's weights."""
     case = case_of(name)
     tensors = {}
-    for parameter, shape in shapes_of(case, rows).items():
+    shapes = more_folders.shapes_of if name in more_folders.CASES else shapes_of
+    for parameter, shape in shapes(case, rows).items():
         draw = random_state(SEED, CASES[name].get("like", name), parameter).standard_normal(shape)
-        is_norm = parameter.endswith(".weight") and "norm" in parameter.lower()
-        scale = 0.4 if "word_embeddings" in parameter else 0.2
+        is_norm = parameter.endswith(".weight") and any(part in parameter.lower() for part in NORMS)
+        scale = 0.4 if any(part in parameter for part in WORDS) else 0.2
         tensors[parameter] = torch.tensor((1.0 if is_norm else 0.0) + scale * draw, dtype=torch.float32)
     return tensors
 
@@ -125,7 +131,9 @@ def respell(case, tensors):
 
 
 def config_of(case, rows):
-    if case["family"] == "bert":
+    if case["family"] not in ("bert", "distilbert") or case["head"] in ("qa", "token"):
+        config = more_folders.config_of(case, rows)
+    elif case["family"] == "bert":
         config = {"architectures": ["BertForMaskedLM" if case["head"] == "mlm" else "BertForSequenceClassification"],
                   "attention_probs_dropout_prob": 0.1, "hidden_act": case["act"], "hidden_dropout_prob": 0.1,
                   "hidden_size": case["d"], "intermediate_size": case["ff"], "layer_norm_eps": case.get("eps", 1e-12),
@@ -164,13 +172,21 @@ def write_weights(folder, case, tensors):
     write_json(os.path.join(folder, "model.safetensors.index.json"), {"metadata": {"total_size": size}, "weight_map": place}, 2)
 
 
+def tokenizer_of(case):
+    kind = case["tokenizer"]
+    return subwords.BUILD[kind]() if kind in subwords.BUILD else wordpieces.build(kind)
+
+
 def write_folder(out, name):
     case = case_of(name)
     folder = os.path.join(out, "models", name)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    rows = wordpieces.build(case["tokenizer"]).get_vocab_size() + case.get("extra_rows", 0)
+    rows = tokenizer_of(case).get_vocab_size() + case.get("extra_rows", 0)
     write_weights(folder, case, respell(case, weights_of(name, rows)))
     write_json(os.path.join(folder, "config.json"), config_of(case, rows), 2)
+    if case["tokenizer"] in subwords.BUILD:
+        subwords.save(folder, case["tokenizer"], POSITIONS)
+        return
     wordpieces.save(folder, case["tokenizer"], case["family"], case.get("limit", POSITIONS),
                     with_json=not case.get("no_json"), bare=case.get("legacy", False))

@@ -2,6 +2,7 @@
 
 The idea: one post-norm encoder with a table of tensor names for each family.  Word embeddings, their sum with the
 positions and the state after the first norm can be replaced, so gradients can end in each of them; keys can be hidden.
+The other families are classes on top of this one: forward_encoders.py, forward_decoders.py, forward_t5.py.
 Known to go wrong: DistilBERT's classifier uses ReLU where BERT's pooler uses tanh, its norm eps is fixed at 1e-12, and
 the masked-LM head uses the activation of the config.
 """
@@ -30,28 +31,38 @@ ACTIVATIONS = {
     "relu": lambda x: torch.where(x > 0, x, torch.zeros_like(x)),
     "silu": lambda x: x / (1.0 + torch.exp(-x)),
 }
+HEADS = {"MaskedLM": "mlm", "SequenceClassification": "cls", "TokenClassification": "token", "QuestionAnswering": "qa",
+         "PreTraining": "disc", "LMHeadModel": "lm", "CausalLM": "lm", "ConditionalGeneration": "lm"}
 
 
 class Net:
+    typed = True  # token types are added to the embeddings
+
     def __init__(self, folder, dtype=torch.float64):
         self.config = config = read_json(os.path.join(folder, "config.json"))
         self.family = config["model_type"]
+        self.typed = self.typed and self.family != "distilbert"
         self.names = NAMES[self.family]
         self.weights = {name: tensor.to(dtype) for name, tensor in read_folder(folder).items() if tensor.is_floating_point()}
         self.prefix = self.names["prefix"]
-        if self.prefix + "embeddings.word_embeddings.weight" not in self.weights:
+        word = self.names.get("word", "embeddings.word_embeddings.weight")
+        if self.prefix + word not in self.weights:
             self.prefix = ""
-        bert = self.family == "bert"
-        self.d = config["hidden_size" if bert else "dim"]
-        self.heads = config["num_attention_heads" if bert else "n_heads"]
-        self.layers = config["num_hidden_layers" if bert else "n_layers"]
-        self.act_name = config.get("hidden_act" if bert else "activation", "gelu")
+        self.d = self.first("hidden_size", "dim", "n_embd", "d_model")
+        self.heads = self.first("num_attention_heads", "n_heads", "n_head", "num_heads")
+        self.layers = self.first("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+        self.layers_decoder = None
+        self.act_name = self.first("hidden_act", "activation", "activation_function", "dense_act", absent="gelu")
         self.act = ACTIVATIONS[self.act_name]
-        self.eps = config.get("layer_norm_eps", 1e-12) if bert else 1e-12
-        self.head = "mlm" if "MaskedLM" in config["architectures"][0] else "cls"
-        self.labels = len(config.get("id2label", ())) if self.head == "cls" else 0
+        self.eps = self.first("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", absent=1e-12)
+        self.head = next(head for name, head in HEADS.items() if config["architectures"][0].endswith(name))
+        self.labels = len(config.get("id2label", ())) if self.head in ("cls", "token") else 0
         self.problem = config.get("problem_type")
-        self.words = self.get("embeddings.word_embeddings.weight")
+        self.words = self.get(word)
+
+    def first(self, *keys, absent=None):
+        """The config's value under the family's name for it."""
+        return next((self.config[key] for key in keys if key in self.config), absent)
 
     def get(self, name, body=True):
         """A tensor by its usual name, with the missing prefix and the gamma/beta spelling put right."""
@@ -72,9 +83,20 @@ class Net:
         batch, n, _ = x.shape
         return x.reshape(batch, n, self.heads, self.d // self.heads).permute(0, 2, 1, 3)
 
+    def layer_at(self, index):
+        """Where the tensors of a layer are."""
+        return self.names["layer"] % index
+
+    def positions(self, ids):
+        return torch.arange(ids.shape[1]).expand(ids.shape)
+
+    def enter(self, x):
+        """Embeddings to the first layer's input: the same unless they are narrower."""
+        return x
+
     def layer(self, x, index, visible):
         """One block: (output, attention probabilities [B, H, query, key])."""
-        at = self.names["layer"] % index
+        at = self.layer_at(index)
         q, k, v = (self.split_heads(self.linear(x, at + self.names[part])) for part in "qkv")
         scores = torch.matmul(q, k.transpose(2, 3)) / math.sqrt(self.d // self.heads)
         if visible is not None:
@@ -86,11 +108,13 @@ class Net:
         return self.norm(x + self.linear(hidden, at + self.names["down"]), at + self.names["norm2"]), probs
 
     def logits(self, x):
-        """[B, n, V] of a masked LM, [B, C] of a classifier."""
+        """[B, n, V] of a masked LM, [B, n, C] of a token head, [B, C] of a classifier."""
         if self.head == "mlm":
             y = self.norm(self.act(self.linear(x, self.names["transform"], False)), self.names["transform_norm"], False)
             bias = next(self.weights[name] for name in self.names["bias"] if name in self.weights)
             return torch.matmul(y, self.words.T) + bias
+        if self.head in ("token", "qa"):
+            return self.linear(x, "classifier" if self.head == "token" else "qa_outputs", False)
         if self.family == "bert":
             return self.linear(torch.tanh(self.linear(x[:, 0], "pooler.dense")), "classifier", False)
         return self.linear(ACTIVATIONS["relu"](self.linear(x[:, 0], "pre_classifier", False)), "classifier", False)
@@ -99,13 +123,13 @@ class Net:
         """ids [B, n].  words, summed, embedded [B, n, d] replace the embeddings at their three stages; visible [B, n]."""
         words = self.words[ids] if words is None else words
         if positions is None:
-            positions = torch.arange(ids.shape[1]).expand(ids.shape)
+            positions = self.positions(ids)
         if summed is None:
             summed = words + self.get("embeddings.position_embeddings.weight")[positions]
-            if self.family == "bert":
+            if self.typed:
                 types = torch.zeros_like(ids) if types is None else types
                 summed = summed + self.get("embeddings.token_type_embeddings.weight")[types]
-        x = self.norm(summed, "embeddings.LayerNorm") if embedded is None else embedded
+        x = self.enter(self.norm(summed, "embeddings.LayerNorm")) if embedded is None else embedded
         hidden, attention = [x], []
         for index in range(self.layers):
             x, probs = self.layer(x, index, visible)

@@ -17,16 +17,20 @@ import numpy
 import tokenizers
 import torch
 
+import bytepairs
 import folders
 import forward_goldens
+import generation_goldens
 import gradient_goldens
 import perturbation_goldens
+import unigrams
 import wordpieces
 from containers import read_json, read_tensors, sha256, write_json
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.normpath(os.path.join(HERE, "..", "..", "tests", "data"))
 TREES = ("golden", "models", "tokenizers")
+REAL = ("minilm", "tiny-gpt2-random", "stories260K")
 CLOSE = 1e-9  # relative to the largest magnitude of an array; other builds of PyTorch differ in the last digits
 LOOSE = 1e-6  # `converged` along a path with kinks: bisection may stop one level earlier or later
 
@@ -40,22 +44,28 @@ def make_all(out):
         gradient_goldens.make(out, name)
         perturbation_goldens.make(out, name)
         print(f"{name}: gradients, perturbation", flush=True)
+    for name in folders.GENERATIONS:
+        generation_goldens.make(out, name)
+        print(f"{name}: generation", flush=True)
     for name in folders.TOKENIZER_GOLDENS:
         wordpieces.write_golden(out, name, folders.case_of(name)["tokenizer"], os.path.join(out, "models", name))
+    bytepairs.make(out)
+    unigrams.write_all(out)
     scripts = sorted(file for file in os.listdir(HERE) if file.endswith(".py"))
     write_json(os.path.join(out, "PROVENANCE.json"), {
         "seed": folders.SEED, "python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__,
         "tokenizers": tokenizers.__version__, "scripts": {file: sha256(os.path.join(HERE, file)) for file in scripts}})
 
 
-def files_under(out):
+def files_under(out, real=False):
+    """Files that are made here, or the golden ones that real_models.py makes of models that are elsewhere."""
     found = [os.path.join(top, file) for tree in TREES for top, _, files in os.walk(os.path.join(out, tree)) for file in files]
-    return sorted(os.path.relpath(path, out) for path in found)
+    return sorted(os.path.relpath(path, out) for path in found if (os.path.basename(path).split(".")[0] in REAL) == real)
 
 
 def write_sums(out):
     with open(os.path.join(out, "SHA256SUMS"), "w", encoding="utf-8", newline="\n") as file:
-        for path in ["PROVENANCE.json", *files_under(out)]:
+        for path in ["PROVENANCE.json", *sorted(files_under(out) + files_under(out, real=True))]:
             file.write(f"{sha256(os.path.join(out, path))}  {path}\n")
 
 
@@ -66,6 +76,9 @@ def array_change(old, new):
         return math.inf, "names or shapes"
     worst = (0.0, "")
     for key, value in after.items():
+        if not torch.equal(torch.isnan(value), torch.isnan(before[key])):
+            return math.inf, key
+        value, before[key] = torch.nan_to_num(value), torch.nan_to_num(before[key])
         size = max(float(before[key].abs().max()), 1e-3) if value.numel() else 1.0
         change = float((value - before[key]).abs().max()) / size if value.numel() else 0.0
         worst = max(worst, (change / (LOOSE / CLOSE) if ".converged." in key else change, key))

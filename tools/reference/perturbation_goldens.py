@@ -1,6 +1,7 @@
 """golden/<case>.perturbation.*: scores of inputs with players removed, and leave-one-out scores made of them.
 
-`values.mask.<measure>` holds f of all 2^p inputs, index = bit mask, bit i set = player i is kept.  `occlusion.<operator>`
+The default operator is `mask`, without a mask token `attn`.  `values.<default>.<measure>` holds f of all 2^p inputs,
+index = bit mask, bit i set = player i is kept.  `occlusion.<operator>`
 is f(input) - f(input without player i).  Windows and words remove several players at once.
 """
 import torch
@@ -8,15 +9,22 @@ import torch
 from containers import Golden
 from questions import Question
 
-DEFAULT = "mask"
 OPERATORS = ["mask", "attn", "pad", "unk", "zero", "mean", "delete"]
+
+
+def operators_of(question):
+    """The default one first.  A token whose own row is read can be replaced, but neither deleted nor hidden from itself."""
+    missing = {name for name, token in (("mask", question.mask), ("pad", question.pad), ("unk", question.unk)) if token is None}
+    if question.decoder is None and question.row in question.removable:
+        missing |= {"attn", "delete"}
+    return [name for name in OPERATORS if name not in missing]
 
 
 def gone_of(question, kept):
     """kept: bit masks over the players -> removed positions [B, n]."""
     gone = torch.zeros(len(kept), len(question.entry["ids"]), dtype=torch.bool)
     for line, bits in enumerate(kept):
-        for player, position in enumerate(question.players):
+        for player, position in enumerate(question.removable):
             gone[line, position] = not bits >> player & 1
     return gone
 
@@ -24,7 +32,7 @@ def gone_of(question, kept):
 def word_groups(question):
     """Players of one word, as lists of player numbers."""
     groups = {}
-    for player, position in enumerate(question.players):
+    for player, position in enumerate(question.removable):
         groups.setdefault((question.entry["sequence"][position], question.entry["words"][position]), []).append(player)
     return list(groups.values())
 
@@ -42,11 +50,16 @@ def bits_of(players):
 
 
 def check_closed_attention(question):
-    """Closing attention to a token equals deleting it while the others keep their positions."""
-    everyone, first = (1 << len(question.players)) - 1, question.players[0]
+    """Closing attention to a token equals deleting it while the others keep their positions.
+
+    Not where distances count tokens: in a sliding window, and in T5's table of biases."""
+    if question.decoder is not None or getattr(question.net, "window", None) is not None \
+            or question.removable[0] == question.row:
+        return
+    everyone, first = (1 << len(question.removable)) - 1, question.removable[0]
     stay = torch.tensor([i for i in range(len(question.entry["ids"])) if i != first])
     with torch.no_grad():
-        run = question.net.run(question.ids[:, stay], question.types[:, stay], positions=stay[None])
+        run = question.run(1, ids=question.ids[:, stay], types=question.types[:, stay], positions=question.positions[:, stay])
         row = None if question.row is None else stay.tolist().index(question.row)
         other = question.score(run, "logit", row)[0]
     closed = question.values("attn", gone_of(question, [everyone ^ 1]), ["logit"])["logit"][0]
@@ -56,10 +69,10 @@ def check_closed_attention(question):
 
 def put_operators(question, golden):
     """All operators one player at a time; the default one over every subset.  Returns the tables of the default."""
-    p = len(question.players)
+    p = len(question.removable)
     everyone, tables = (1 << p) - 1, {}
-    for operator in OPERATORS:
-        is_default = operator == DEFAULT
+    for operator in (names := operators_of(question)):
+        is_default = operator == names[0]
         kinds = question.kinds if is_default else [kind for kind in ("logit", "prob") if kind in question.kinds]
         kept = list(range(1 << p)) if is_default else [everyone, 0] + [everyone ^ 1 << i for i in range(p)]
         for kind, values in question.values(operator, gone_of(question, kept), kinds).items():
@@ -75,7 +88,7 @@ def put_operators(question, golden):
 
 
 def put_windows(question, golden, table):
-    p = len(question.players)
+    p = len(question.removable)
     golden.json["windows"] = {}
     for width, stride in ((2, 1), (3, 2)):
         windows = window_list(p, width, stride)
@@ -99,11 +112,11 @@ def put_words(question, golden, tables):
 def make(out, case):
     question, golden = Question(out, case), Golden(out, case + ".perturbation")
     question.describe(golden, "perturbation")
-    p = len(question.players)
+    p = len(question.removable)
     if not 3 <= p <= 10 or len(word_groups(question)) == p:
         raise ValueError(f"{case}: the question wants 3 to 10 players and a word of several tokens")
     golden.json.update({
-        "players": question.players, "default_op": DEFAULT, "p": p, "removal_operators": OPERATORS,
+        "players": question.removable, "default_op": operators_of(question)[0], "p": p, "removal_operators": operators_of(question),
         "coalitions": "index = bit mask over players, bit i set = player i (position players[i]) is kept; index 2^p-1 = the input itself"})
     golden.put("mean_embedding", question.mean_embedding())
     check_closed_attention(question)

@@ -65,7 +65,7 @@ def save(folder, kind, family, limit, with_json=True, bare=False):
     write_json(os.path.join(folder, "tokenizer_config.json"), config, 2)
     write_json(os.path.join(folder, "special_tokens_map.json"), special, 2)
     if with_json:
-        build(kind).save(os.path.join(folder, "tokenizer.json"))
+        build(kind).save(os.path.join(folder, "tokenizer.json"), pretty=False)
 
 
 def encode(tokenizer, text, pair=None):
