@@ -20,6 +20,10 @@ typedef enum tkr_task {
     TKR_TASK_NONE = 0,                /* the folder has no head: hidden states only            */
     TKR_TASK_SEQUENCE_CLASSIFICATION, /* one row of class logits for the whole input           */
     TKR_TASK_MASKED_LM,               /* a row of vocabulary logits at each masked position    */
+    TKR_TASK_TOKEN_CLASSIFICATION,    /* a row of class logits at each token                   */
+    TKR_TASK_QUESTION_ANSWERING,      /* a start and an end logit at each token                */
+    TKR_TASK_NEXT_TOKEN,              /* a row of vocabulary logits at each token, for the one that follows */
+    TKR_TASK_SEQUENCE_TO_SEQUENCE,    /* a row of vocabulary logits at each step of the output */
 } tkr_task;
 
 /* How to open a model.  Start from tkr_model_options_defaults(). */
@@ -51,7 +55,8 @@ typedef struct tkr_model_facts {
     const char *family;    /* "bert", "distilbert", ...                                                     */
     const char *family_title; /* "BERT", "DistilBERT", ...                                                  */
     tkr_task task;
-    const char *task_name; /* "sequence-classification", "masked-lm", "none"                                */
+    const char *task_name; /* "sequence-classification", "masked-lm", "token-classification", "question-answering", "next-token",
+                              "sequence-to-sequence", "none"                                                 */
     const char *problem;   /* "single-label", "multi-label", "regression", or "" when not a classifier      */
     const char *dtype;     /* dtype of the word embedding as stored: "f32", "f16", "bf16", "f64"            */
     size_t layers, heads, hidden, inner, vocab, max_tokens, labels;
@@ -59,6 +64,8 @@ typedef struct tkr_model_facts {
     uint64_t weight_bytes; /* bytes of the weight files                                                     */
     const char *weights_sha256, *config_sha256, *tokenizer_sha256; /* lower-case hex; weights "" until asked for */
     const char *tokenizer_file; /* which file the tokenizer came from                                       */
+    uint64_t pack_bytes, gradient_pack_bytes; /* memory that running will still take for packed weights: forward only; with
+                                                 gradients                                                  */
 } tkr_model_facts;
 
 TKR_API void tkr_model_describe(const tkr_model *model, tkr_model_facts *facts);
@@ -69,6 +76,9 @@ TKR_API const char *tkr_model_weights_sha256(const tkr_model *model);
 
 /* Label text of class index, as config.json spells it; NULL past the end.  Borrowed from the model. */
 TKR_API const char *tkr_model_label(const tkr_model *model, size_t index);
+
+/* What the tensors of the folder allow besides hidden states: "sequence classification", "masked LM", ...; NULL past the end. */
+TKR_API const char *tkr_model_ability(const tkr_model *model, size_t index);
 
 /* Notes made while opening (unused tensors, two weight files, code in the folder that was not run, ...): what a careful
  * reader should know.  NULL past the end.  Borrowed from the model. */
@@ -84,8 +94,49 @@ TKR_API tkr_model_list *tkr_model_list_new(tkr_error *error);
 TKR_API bool tkr_model_list_entry(const tkr_model_list *list, size_t index, tkr_model_entry *entry);
 TKR_API void tkr_model_list_free(tkr_model_list *list);
 
+/* One thing that was found in a model folder. */
+typedef enum tkr_finding_kind {
+    TKR_FINDING_TOKENIZER, /* name: the file it came from; detail: why it cannot be used, or ""              */
+    TKR_FINDING_TASK,      /* name: a head of the family; detail: the first tensor it lacks, "" when complete */
+    TKR_FINDING_MISSING,   /* name: a tensor that is needed and not there                                    */
+    TKR_FINDING_SHAPE,     /* name: a tensor of another shape than config.json says; detail: both            */
+    TKR_FINDING_DTYPE,     /* name: a needed tensor of a type that is not computed with; detail: which       */
+    TKR_FINDING_UNUSED,    /* name: a tensor that nothing needs                                              */
+    TKR_FINDING_IGNORED,   /* name: a tensor known to be a buffer, or part of another head                   */
+    TKR_FINDING_NOTE,      /* detail: a sentence: config keys that were ignored, code that is never run, ... */
+} tkr_finding_kind;
+
+typedef struct tkr_finding {
+    tkr_finding_kind kind;
+    const char *name, *detail; /* escaped for display; "" where there is none */
+} tkr_finding;
+
+/* Look at everything in a model folder, and go on after a fault as far as it allows: a list of all findings, where
+ * tkr_model_open stops at the first.  name, options: as there.  NULL when there is no such folder, or no memory.
+ * Cost: that of tkr_model_open, and the headers a second time. */
+typedef struct tkr_model_report tkr_model_report;
+TKR_API tkr_model_report *tkr_model_check(const char *name, const tkr_model_options *options, tkr_error *error);
+/* Why tkr_model_open refuses the folder; NULL: it does not.  Borrowed from the report. */
+TKR_API const tkr_error *tkr_model_report_error(const tkr_model_report *report);
+/* Finding number index, from 0, ordered by kind; false past the end.  Strings are borrowed from the report. */
+TKR_API bool tkr_model_report_finding(const tkr_model_report *report, size_t index, tkr_finding *finding);
+TKR_API void tkr_model_report_free(tkr_model_report *report);
+
 /* The table of families this build supports; NULL past the end. */
 TKR_API const char *tkr_family_name(size_t index);
+
+/* What a family is called and which heads it has.  false past the end; the strings live as long as the program. */
+typedef struct tkr_family_facts {
+    const char *title;                     /* "RoBERTa"                                                      */
+    const char *const *model_types;        /* values of config.json's model_type, NULL-terminated            */
+} tkr_family_facts;
+typedef struct tkr_head_facts {
+    tkr_task task;
+    const char *title;                     /* "masked LM"                                                    */
+    const char *const *architectures;      /* class names in config.json that mean this head, NULL-terminated */
+} tkr_head_facts;
+TKR_API bool tkr_family_describe(size_t family, tkr_family_facts *facts);
+TKR_API bool tkr_family_head(size_t family, size_t head, tkr_head_facts *facts);
 
 /* Name of the model to use when none is given: "tiny-distilbert-sentiment". */
 TKR_API const char *tkr_default_model(void);

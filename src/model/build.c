@@ -5,17 +5,19 @@
 #include "model/build.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/failure.h"
 #include "tensor/op.h"
 
 enum { BUILD_NAME_ROOM = 96 };
 
-/* "@.query" + ".weight" in layer 3: "3.query.weight". */
+/* "@.query" + ".weight" in layer 3: "3.query.weight", in a decoder's "decoder.3.query.weight". */
 static void expand_name(const build *b, char out[BUILD_NAME_ROOM], const char *name, const char *ending)
 {
-    if (name[0] == '@')
-        snprintf(out, BUILD_NAME_ROOM, "%d%s%s", b->layer, name + 1, ending);
+    const char *at = strchr(name, '@');
+    if (at)
+        snprintf(out, BUILD_NAME_ROOM, "%.*s%s%d%s%s", (int)(at - name), name, b->stack, b->weights, at + 1, ending);
     else
         snprintf(out, BUILD_NAME_ROOM, "%s%s", name, ending);
 }
@@ -41,22 +43,37 @@ static node add_node(build *b, const op *kind, const node *in, weight *const *we
     return graph_add(b->graph, kind, in, weights, params, 0, no_segments());
 }
 
-node embed(build *b, const char *table, const int32_t *index)
+static node embed_from(build *b, const char *table, const int32_t *index, size_t first)
 {
     weight *w = find_weight(b, table, "");
     if (b->graph->status)
         return NODE_NONE;
     const node in[NODE_INPUTS] = {NODE_NONE, NODE_NONE, NODE_NONE, NODE_NONE};
     weight *const weights[NODE_WEIGHTS] = {w, NULL};
-    return graph_add(b->graph, &op_embed, in, weights, (op_params){.index = index}, b->batch->rows,
-                     (segments){b->batch->sequences, b->batch->begin});
+    return graph_add(b->graph, &op_embed, in, weights, (op_params){.index = index, .offset = (int32_t)first},
+                     b->batch->rows, (segments){b->batch->sequences, b->batch->begin});
 }
 
-node add(build *b, node x, node y)
+node embed(build *b, const char *table, const int32_t *index) { return embed_from(b, table, index, 0); }
+
+node embed_positions(build *b, const char *table)
+{
+    return embed_from(b, table, b->batch->positions, b->config->first_position);
+}
+
+static node add_plain(build *b, const op *kind, node x, node y, op_params params)
 {
     const node in[NODE_INPUTS] = {x, y, NODE_NONE, NODE_NONE};
     weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
-    return add_node(b, &op_add, in, weights, (op_params){0});
+    return add_node(b, kind, in, weights, params);
+}
+
+node add(build *b, node x, node y) { return add_plain(b, &op_add, x, y, (op_params){0}); }
+node multiply(build *b, node x, node y) { return add_plain(b, &op_multiply, x, y, (op_params){0}); }
+
+node scale(build *b, double factor, node x)
+{
+    return add_plain(b, &op_scale, x, NODE_NONE, (op_params){.scale = (real)factor});
 }
 
 node linear(build *b, const char *name, node x)
@@ -75,56 +92,156 @@ node norm(build *b, const char *name, node x)
     return add_node(b, &op_layer_norm, in, weights, (op_params){.eps = b->config->eps});
 }
 
-node activate(build *b, activation act, node x)
+node rms_norm(build *b, const char *name, node x)
 {
     const node in[NODE_INPUTS] = {x, NODE_NONE, NODE_NONE, NODE_NONE};
-    weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
-    return add_node(b, &op_activate, in, weights, (op_params){.act = act});
+    weight *const weights[NODE_WEIGHTS] = {find_weight(b, name, ".weight"), NULL};
+    return add_node(b, &op_rms_norm, in, weights, (op_params){.eps = b->config->eps});
 }
+
+node activate(build *b, activation act, node x)
+{
+    return add_plain(b, &op_activate, x, NODE_NONE, (op_params){.act = act});
+}
+
+node angles(build *b, const double *frequencies, size_t width)
+{
+    if (b->graph->status)
+        return NODE_NONE;
+    const node in[NODE_INPUTS] = {NODE_NONE, NODE_NONE, NODE_NONE, NODE_NONE};
+    weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
+    op_params params = {.index = b->batch->positions, .frequencies = frequencies, .width = width};
+    return graph_add(b->graph, &op_angles, in, weights, params, b->batch->rows,
+                     (segments){b->batch->sequences, b->batch->begin});
+}
+
+node rotate(build *b, node x, node turns, size_t heads)
+{
+    return add_plain(b, &op_rotate, x, turns, (op_params){.heads = heads});
+}
+
+/* ---- attention -------------------------------------------------------------------------------------------------- */
+
+static bool selects_rows(const build *b) { return b->has_head && !b->wish.all_rows && b->batch->targets > 0; }
+static bool is_last_layer(const build *b) { return b->layer >= 0 && (size_t)b->layer + 1 == b->layers; }
+
+double attention_scale(const build *b) { return 1 / sqrt((double)b->config->head_width); }
 
 node attend(build *b, node q, node k, node v)
 {
-    const node in[NODE_INPUTS] = {q, k, v, NODE_NONE};
-    weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
-    double head_width = (double)(b->config->hidden / b->config->heads);
-    op_params params = {
-        .hidden = b->batch->hidden, .heads = b->config->heads, .scale = (real)(1 / sqrt(head_width))};
+    return attend_as(b, (attending){.q = q, .k = k, .v = v, .scale = attention_scale(b)});
+}
+
+static bool is_encoder(const build *b) { return b->stack[0] == 'e'; }
+
+/* Where the keys of a sequence begin among the batch's rows; NULL: where the stack's do. */
+static const uint32_t *keys_begin(const build *b, bool is_of_source)
+{
+    if (!b->batch->output_begin)
+        return NULL;
+    return is_of_source || is_encoder(b) ? b->batch->begin : b->batch->output_begin;
+}
+
+node attend_as(build *b, attending how)
+{
+    const node in[NODE_INPUTS] = {how.q, how.k, how.v, NODE_NONE};
+    weight *const weights[NODE_WEIGHTS] = {how.distances ? find_weight(b, how.distances, "") : NULL, NULL};
+    bool needs_places = how.is_causal || how.window || how.distances;
+    op_params params = {.heads = b->config->heads,
+                        .key_heads = b->config->key_heads,
+                        .scale = (real)how.scale,
+                        .is_causal = how.is_causal,
+                        .window = how.window,
+                        .buckets = b->config->buckets,
+                        .farthest = b->config->farthest};
+    if (needs_places && is_last_layer(b) && selects_rows(b))
+        params.query_rows = b->batch->target_rows;
+    if (b->wish.cache && !is_encoder(b)) {
+        params.cache = model_cache_layer(b->wish.cache, how.reads_source, (size_t)b->layer);
+    } else {
+        params.hidden = b->batch->hidden;
+        params.hidden_begin = b->batch->hidden ? keys_begin(b, how.reads_source) : NULL;
+    }
     node mixed = add_node(b, &op_attention, in, weights, params);
     char name[SITE_NAME_ROOM];
-    snprintf(name, sizeof name, "layer.%d.attention.probs", b->layer);
+    snprintf(name, sizeof name, "%slayer.%d.%s.probs", b->stack, b->layer, how.reads_source ? "cross" : "attention");
     return b->graph->status ? NODE_NONE : graph_site_add(b->graph, mixed, name, true);
 }
+
+/* ---- places ----------------------------------------------------------------------------------------------------- */
 
 node site(build *b, const char *name, node x)
 {
     char full[SITE_NAME_ROOM]; /* families' names are short: nothing is cut */
     if (b->layer >= 0)
-        snprintf(full, sizeof full, "layer.%d.%s", b->layer, name);
+        snprintf(full, sizeof full, "%slayer.%d.%s", b->stack, b->layer, name);
     else
-        snprintf(full, sizeof full, "%s", name);
+        snprintf(full, sizeof full, "%s%s", b->stack, name);
     return b->graph->status ? NODE_NONE : graph_site_add(b->graph, x, full, false);
 }
 
-void enter_layer(build *b, int layer) { b->layer = layer; }
+void enter_layer(build *b, int layer) { b->layer = b->weights = layer; }
+void share_weights(build *b, int layer) { b->weights = layer; }
 void leave_layers(build *b) { b->layer = -1; }
 
-/* Copies the target rows out. */
-static node gather_targets(build *b, node x)
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+static node gather(build *b, node x, const int32_t *index, size_t rows, segments of)
 {
     if (b->graph->status)
         return NODE_NONE;
     const node in[NODE_INPUTS] = {x, NODE_NONE, NODE_NONE, NODE_NONE};
     weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
-    return graph_add(b->graph, &op_gather, in, weights, (op_params){.index = b->batch->target_rows},
-                     b->batch->targets, (segments){b->batch->sequences, b->batch->target_begin});
+    return graph_add(b->graph, &op_gather, in, weights, (op_params){.index = index}, rows, of);
 }
 
-static bool selects_rows(const build *b) { return !b->wish.all_rows && b->batch->targets > 0; }
-
-node rows_needed(build *b, node x)
+/* Copies the target rows out. */
+static node gather_targets(build *b, node x)
 {
-    bool is_last = b->layer >= 0 && (size_t)b->layer + 1 == b->config->layers;
-    return is_last && selects_rows(b) ? gather_targets(b, x) : x;
+    const batch *all = b->batch;
+    return gather(b, x, all->target_rows, all->targets, (segments){all->sequences, all->target_begin});
 }
 
+node rows_needed(build *b, node x) { return is_last_layer(b) && selects_rows(b) ? gather_targets(b, x) : x; }
 node target_rows(build *b, node x) { return selects_rows(b) ? x : gather_targets(b, x); }
+
+/* ---- two stacks ------------------------------------------------------------------------------------------------- */
+
+size_t source_rows(const batch *b)
+{
+    size_t rows = 0;
+    for (size_t s = 0; b->output_begin && s < b->sequences; s++)
+        rows += b->output_begin[s] - b->begin[s];
+    return b->output_begin ? rows : b->rows;
+}
+
+bool has_output(const batch *b) { return b->output_begin != NULL; }
+
+node enter_stack(build *b, bool is_decoder, size_t layers, node embeddings)
+{
+    const batch *all = b->batch;
+    b->stack = is_decoder ? "decoder." : "encoder.";
+    b->layers = layers;
+    b->has_head = is_decoder;
+    if (!all->output_begin || b->graph->status)
+        return embeddings;
+    size_t rows = is_decoder ? all->rows - source_rows(all) : source_rows(all);
+    int32_t *index = ARENA_NEW(b->graph->arena, int32_t, rows ? rows : 1);
+    uint32_t *begin = ARENA_NEW(b->graph->arena, uint32_t, all->sequences + 1);
+    if (!index || !begin) {
+        b->graph->status = fail_memory(b->graph->error, "the rows of a stack", rows * sizeof *index);
+        return NODE_NONE;
+    }
+    uint32_t count = 0;
+    for (size_t s = 0; s < all->sequences; s++) {
+        uint32_t first = is_decoder ? all->output_begin[s] : all->begin[s];
+        uint32_t end = is_decoder ? all->begin[s + 1] : all->output_begin[s];
+        begin[s] = count;
+        for (uint32_t row = first; row < end; row++)
+            index[count++] = (int32_t)row;
+    }
+    begin[all->sequences] = count;
+    return gather(b, embeddings, index, rows, (segments){all->sequences, begin});
+}
+
+void leave_stacks(build *b) { b->stack = ""; }

@@ -17,8 +17,8 @@
 #include "base/size.h"
 #include "base/utf8.h"
 #include "model/pass_on.h"
-#include "model/pattern.h"
 #include "model/shards.h"
+#include "model/wildcard.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors are little-endian and read in place: big-endian machines are not supported"
@@ -175,18 +175,18 @@ static tkr_status read_shape(const reading *r, const json_t *entry, stored_tenso
     const json_t *shape = json_object_get(entry, "shape");
     const char *file = r->shown;
     if (!json_is_array(shape))
-        return fail(r->error, TKR_E_ST_SHAPE, "%s: shape of tensor %s is %s; it must be an array", file, QUOTE(view_of(t->name)),
-                    json_kind_name(shape));
+        return fail(r->error, TKR_E_ST_SHAPE, "%s: shape of tensor %s is %s; it must be an array", file,
+                    QUOTE(view_of(t->name)), json_kind_name(shape));
     t->rank = json_array_size(shape);
     if (t->rank > TENSOR_RANK_MAX)
-        return fail(r->error, TKR_E_ST_SHAPE, "%s: tensor %s has %zu dimensions; at most %d", file, QUOTE(view_of(t->name)),
-                    t->rank, TENSOR_RANK_MAX);
+        return fail(r->error, TKR_E_ST_SHAPE, "%s: tensor %s has %zu dimensions; at most %d", file,
+                    QUOTE(view_of(t->name)), t->rank, TENSOR_RANK_MAX);
     for (size_t i = 0; i < t->rank; i++) {
         const json_t *extent = json_array_get(shape, i);
         if (!json_is_integer(extent))
             return fail(r->error, TKR_E_ST_SHAPE,
-                        "%s: dimension %zu of tensor %s is %s; it must be a whole number ≥ 0", file, i, QUOTE(view_of(t->name)),
-                        json_is_real(extent) ? "a fraction" : json_kind_name(extent));
+                        "%s: dimension %zu of tensor %s is %s; it must be a whole number ≥ 0", file, i,
+                        QUOTE(view_of(t->name)), json_is_real(extent) ? "a fraction" : json_kind_name(extent));
         json_int_t value = json_integer_value(extent);
         if (value < 0 || value > DIMENSION_MAX)
             return fail(r->error, TKR_E_ST_SHAPE,
@@ -228,8 +228,8 @@ static tkr_status read_offsets(const reading *r, const json_t *entry, stored_ten
         return fail(r->error, TKR_E_ST_OFFSETS, "%s: tensor %s: [%lld, %lld] begins before the data", file,
                     QUOTE(view_of(t->name)), begin, end);
     if (end < begin)
-        return fail(r->error, TKR_E_ST_OFFSETS, "%s: tensor %s: end %lld is before begin %lld", file, QUOTE(view_of(t->name)), end,
-                    begin);
+        return fail(r->error, TKR_E_ST_OFFSETS, "%s: tensor %s: end %lld is before begin %lld", file,
+                    QUOTE(view_of(t->name)), end, begin);
     if ((unsigned long long)end > r->data_bytes)
         return fail(r->error, TKR_E_ST_OFFSETS,
                     "%s: tensor %s: [%lld, %lld] passes the end of the data (%zu bytes); the file"
@@ -239,8 +239,8 @@ static tkr_status read_offsets(const reading *r, const json_t *entry, stored_ten
     t->bytes = (size_t)(end - begin);
     if (t->bytes != wanted)
         return fail(r->error, TKR_E_ST_SIZE_MISMATCH,
-                    "%s: tensor %s: shape %s of %s needs %zu bytes, data_offsets give %zu", file, QUOTE(view_of(t->name)),
-                    SHAPE(t->shape, t->rank), t->dtype, wanted, t->bytes);
+                    "%s: tensor %s: shape %s of %s needs %zu bytes, data_offsets give %zu", file,
+                    QUOTE(view_of(t->name)), SHAPE(t->shape, t->rank), t->dtype, wanted, t->bytes);
     t->data = r->file->data + r->data_offset + t->begin;
     return TKR_OK;
 }
@@ -461,36 +461,52 @@ checkpoint *checkpoint_open_file(const folder *f, const char *name, bool copy, n
     return c;
 }
 
-/* Neither a file nor an index: say what is there instead. */
-static checkpoint *refuse_other_formats(const folder *f, tkr_error *error)
+tkr_status checkpoint_refuse_formats(const folder *f, tkr_error *error)
 {
     static const char *const pickles[] = {"*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", NULL};
     static const char *const others[] = {"*.h5", "*.msgpack", "*.gguf",   "*.onnx",
                                          "*.ot", "*.npz",     "*.tflite", NULL};
     enum { ENTRIES_SHOWN = 4096 };
+    bool has_gguf = false;
     char **names = NULL;
     name_list pickled = {0}, foreign = {0};
     size_t count = folder_names(f, &names, ENTRIES_SHOWN);
     for (size_t i = 0; i < count; i++)
-        if (pattern_any(pickles, names[i]))
+        if (wildcard_any(pickles, names[i]))
             name_list_add(&pickled, names[i]);
-        else if (pattern_any(others, names[i]))
+        else if (wildcard_any(others, names[i])) {
             name_list_add(&foreign, names[i]);
+            has_gguf = has_gguf || wildcard_matches("*.gguf", names[i]);
+        }
     memory_free(names);
     if (pickled.count) {
         fail(error, TKR_E_UNSUPPORTED_PICKLE,
              "only %s found; Tokray reads safetensors only; convert it to safetensors in a"
              " sandbox first",
              pickled.text);
+        fail_facts(error, "a pickle is a program: load it only where it can do no harm");
         fail_help(
             error,
-            "a pickle is a program: load it with PyTorch where it can do no harm and save it with safetensors");
-    } else if (foreign.count) {
-        fail(error, TKR_E_UNSUPPORTED_FORMAT, "found %s; Tokray reads safetensors", foreign.text);
-    } else {
+            "python3 -c \"import torch, safetensors.torch as s; w = torch.load('pytorch_model.bin', 'cpu',"
+            " weights_only=True); s.save_file({k: v.clone().contiguous() for k, v in w.items()},"
+            " 'model.safetensors')\"");
+        return TKR_E_UNSUPPORTED_PICKLE;
+    }
+    if (!foreign.count)
+        return TKR_OK;
+    fail(error, TKR_E_UNSUPPORTED_FORMAT, "found %s; Tokray reads safetensors", foreign.text);
+    if (has_gguf)
+        fail_help(error, "python3 -c \"import transformers as t; [c.from_pretrained('.', gguf_file='FILE.gguf')"
+                         ".save_pretrained('converted') for c in (t.AutoModelForCausalLM, t.AutoTokenizer)]\"");
+    return TKR_E_UNSUPPORTED_FORMAT;
+}
+
+/* Neither a file nor an index: say what is there instead. */
+static checkpoint *refuse_folder(const folder *f, tkr_error *error)
+{
+    if (checkpoint_refuse_formats(f, error) == TKR_OK)
         fail(error, TKR_E_PATH_NOT_FOUND,
              "the folder has no model.safetensors and no model.safetensors.index.json");
-    }
     return NULL;
 }
 
@@ -503,7 +519,7 @@ checkpoint *checkpoint_open(const folder *f, bool copy, notes *n, tkr_error *err
         return checkpoint_open_file(f, "model.safetensors", copy, n, error);
     }
     if (!has_index)
-        return refuse_other_formats(f, error);
+        return refuse_folder(f, error);
     shard_index *index = shard_index_open(f, error);
     checkpoint *c = index ? open_shards(f, index, copy, n, error) : NULL;
     shard_index_close(index);

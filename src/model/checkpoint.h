@@ -41,6 +41,8 @@ checkpoint *checkpoint_open(const folder *f, bool copy, notes *n, tkr_error *err
 /* Open one safetensors file, whatever its name. */
 checkpoint *checkpoint_open_file(const folder *f, const char *name, bool copy, notes *n, tkr_error *error);
 void checkpoint_close(checkpoint *c);
+/* unsupported.pickle or unsupported.format, with a way to convert, when the folder holds weights of other kinds. */
+tkr_status checkpoint_refuse_formats(const folder *f, tkr_error *error);
 
 /* The tensor of that name, or NULL. */
 const stored_tensor *checkpoint_find(const checkpoint *c, const char *name);

@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "model/pass_on.h"
-#include "model/pattern.h"
+#include "model/wildcard.h"
 
 typedef struct config_reading {
     const json_t *root;
@@ -201,11 +201,21 @@ const head *head_of_architecture(const family *f, const char *architecture)
     return NULL;
 }
 
-bool is_bare_architecture(const char *architecture) { return pattern_matches("*Model", architecture); }
+bool is_bare_architecture(const char *architecture) { return wildcard_matches("*Model", architecture); }
 
 /* ---- the family's own keys -------------------------------------------------------------------------------------- */
 
 static void *field_of(family_config *numbers, const config_key *key) { return (char *)numbers + key->offset; }
+
+bool config_activation(view name, activation *out)
+{
+    for (size_t i = 0; i < ACTIVATION_NAMES; i++)
+        if (view_is(name, activation_names[i].name)) {
+            *out = activation_names[i].act;
+            return true;
+        }
+    return false;
+}
 
 static tkr_status read_activation(config_reading *r, const config_key *key)
 {
@@ -216,11 +226,8 @@ static tkr_status read_activation(config_reading *r, const config_key *key)
         return told(r);
     if (!text.data)
         return TKR_OK;
-    for (size_t i = 0; i < ACTIVATION_NAMES; i++)
-        if (view_is(text, activation_names[i].name)) {
-            *field = activation_names[i].act;
-            return TKR_OK;
-        }
+    if (config_activation(text, field))
+        return TKR_OK;
     return fail(r->error, TKR_E_UNSUPPORTED_VALUE,
                 CONFIG_FILE ": %s %s; supported are gelu, gelu_new, gelu_pytorch_tanh,"
                             " gelu_fast, gelu_10, quick_gelu, relu, relu6, relu2, silu, swish, mish, sigmoid, "
@@ -251,6 +258,12 @@ static tkr_status read_size(config_reading *r, const config_key *key)
     return TKR_OK;
 }
 
+static tkr_status read_size_or_null(config_reading *r, const config_key *key)
+{
+    *(size_t *)field_of(&r->out->numbers, key) = 0;
+    return json_is_null(json_object_get(r->root, key->key)) ? TKR_OK : read_size(r, key);
+}
+
 static tkr_status read_real(config_reading *r, const config_key *key)
 {
     double value = key->standard;
@@ -267,6 +280,8 @@ static tkr_status read_key(config_reading *r, const config_key *key)
     switch (key->kind) {
     case KEY_SIZE:
         return read_size(r, key);
+    case KEY_SIZE_OR_NULL:
+        return read_size_or_null(r, key);
     case KEY_REAL:
         return read_real(r, key);
     case KEY_ACTIVATION:
@@ -287,23 +302,48 @@ static tkr_status read_key(config_reading *r, const config_key *key)
     return TKR_OK;
 }
 
+/* How config.json calls a size of this family, for messages. */
+static const char *key_of(const family *f, size_t offset, const char *otherwise)
+{
+    for (const config_key *key = f->config; key->kind != KEY_END; key++)
+        if (key->key && key->offset == offset && (key->kind == KEY_SIZE || key->kind == KEY_SIZE_OR_NULL))
+            return key->key;
+    return otherwise;
+}
+
+#define KEY_OF(field, otherwise) key_of(r->out->family, offsetof(family_config, field), otherwise)
+
+/* What follows from the sizes that were read: the width of a head, the heads of keys and values. */
+static tkr_status divide_sizes(config_reading *r)
+{
+    family_config *c = &r->out->numbers;
+    if (c->head_width == 0 && c->hidden % c->heads != 0)
+        return fail(r->error, TKR_E_CONFIG_DIVIDE, CONFIG_FILE ": %s %zu is not a multiple of %s %zu",
+                    KEY_OF(hidden, "hidden size"), c->hidden, KEY_OF(heads, "heads"), c->heads);
+    c->head_width = c->head_width ? c->head_width : c->hidden / c->heads;
+    c->key_heads = c->key_heads ? c->key_heads : c->heads;
+    if (c->heads % c->key_heads == 0)
+        return TKR_OK;
+    return fail(r->error, TKR_E_CONFIG_DIVIDE, CONFIG_FILE ": %s %zu is not a multiple of %s %zu",
+                KEY_OF(heads, "heads"), c->heads, KEY_OF(key_heads, "heads of keys"), c->key_heads);
+}
+
 static tkr_status read_family_keys(config_reading *r)
 {
-    for (const config_key *key = r->out->family->config; key->kind != KEY_END; key++) {
+    const family *f = r->out->family;
+    for (const config_key *key = f->config; key->kind != KEY_END; key++) {
         tkr_status status = read_key(r, key);
         if (status)
             return status;
     }
-    const family_config *c = &r->out->numbers;
-    if (c->hidden % c->heads == 0)
-        return TKR_OK;
-    const char *hidden = "hidden size", *heads = "heads";
-    for (const config_key *key = r->out->family->config; key->kind != KEY_END; key++) {
-        hidden = key->offset == offsetof(family_config, hidden) && key->kind == KEY_SIZE ? key->key : hidden;
-        heads = key->offset == offsetof(family_config, heads) && key->kind == KEY_SIZE ? key->key : heads;
-    }
-    return fail(r->error, TKR_E_CONFIG_DIVIDE, CONFIG_FILE ": %s %zu is not a multiple of %s %zu", hidden,
-                c->hidden, heads, c->heads);
+    return divide_sizes(r);
+}
+
+/* What a table of keys cannot say. */
+static tkr_status read_beyond_keys(config_reading *r)
+{
+    const family *f = r->out->family;
+    return f->derive ? f->derive(r->root, &r->out->numbers, r->error) : TKR_OK;
 }
 
 /* ---- ids, switches, unknown keys -------------------------------------------------------------------------------- */
@@ -340,7 +380,8 @@ static tkr_status read_ids(config_reading *r)
             *(int64_t *)field_of(&r->out->numbers, key) =
                 json_is_integer(value) ? (int64_t)json_integer_value(value) : -1;
     }
-    return TKR_OK;
+    r->out->generation.start = -1;
+    return generation_take(r->root, CONFIG_FILE, r->out->numbers.vocab, &r->out->generation, r->error);
 }
 
 static bool family_reads(const family *f, const char *name)
@@ -349,6 +390,13 @@ static bool family_reads(const family *f, const char *name)
         if (key->key && strcmp(key->key, name) == 0)
             return true;
     return false;
+}
+
+/* A decoder may call itself one, and an encoder-decoder. */
+static bool may_be_true(const family *f, const char *key)
+{
+    return family_reads(f, key) || (f->shape == FAMILY_DECODER && strcmp(key, "is_decoder") == 0) ||
+           (f->shape == FAMILY_ENCODER_DECODER && strcmp(key, "is_encoder_decoder") == 0);
 }
 
 static tkr_status check_switches(config_reading *r)
@@ -366,7 +414,7 @@ static tkr_status check_switches(config_reading *r)
                                 " not supported",
                     SHOWN(json_object_get(r->root, "pruned_heads")));
     for (const char *const *key = must_be_false; *key; key++)
-        if (!family_reads(r->out->family, *key) && !is_off(json_object_get(r->root, *key)))
+        if (!may_be_true(r->out->family, *key) && !is_off(json_object_get(r->root, *key)))
             return fail(r->error, TKR_E_UNSUPPORTED_VALUE,
                         CONFIG_FILE ": %s is %s; for %s only false is supported", *key,
                         SHOWN(json_object_get(r->root, *key)), r->out->family->model_types[0]);
@@ -385,22 +433,24 @@ static tkr_status check_unknown_keys(config_reading *r)
     json_t *value;
     json_object_foreach((json_t *)r->root, key, value)
     {
-        if (family_reads(f, key) || pattern_any(common_keys, key) || pattern_any(f->harmless_keys, key))
+        if (family_reads(f, key) || wildcard_any(common_keys, key) || wildcard_any(f->harmless_keys, key))
             continue;
-        if (pattern_any(code_keys, key)) {
+        if (wildcard_any(code_keys, key)) {
             name_list_add(&code, key);
             continue;
         }
-        if (key[0] != '_' && pattern_any(maths_patterns, key) && !is_off(value))
+        if (key[0] != '_' && wildcard_any(maths_patterns, key) && !is_off(value))
             return fail(r->error, TKR_E_UNSUPPORTED_CONFIG_KEY,
                         CONFIG_FILE ": %s = %s changes the computation and is not"
                                     " supported for %s",
                         QUOTE(view_of(key)), SHOWN(value), f->model_types[0]);
+        if (r->notes->lists_all)
+            notes_add(r->notes, CONFIG_FILE ": key %s was ignored", QUOTE(view_of(key)));
         name_list_add(&unknown, key);
     }
     if (code.count)
         notes_add(r->notes, CONFIG_FILE ": %s names code; Tokray never runs code from a folder", code.text);
-    if (unknown.count)
+    if (unknown.count && !r->notes->lists_all)
         notes_add(r->notes, CONFIG_FILE ": %zu unknown keys were ignored: %s", unknown.count, unknown.text);
     return TKR_OK;
 }
@@ -509,8 +559,8 @@ static tkr_status read_problem(config_reading *r)
 static tkr_status read_all(config_reading *r)
 {
     static tkr_status (*const steps[])(config_reading *) = {
-        read_family, read_architecture,  check_switches, read_family_keys,
-        read_ids,    check_unknown_keys, read_labels,    read_problem};
+        read_family, read_architecture, check_switches,     read_family_keys, read_ids,
+        read_beyond_keys, check_unknown_keys, read_labels, read_problem};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         tkr_status status = steps[i](r);
         if (status)

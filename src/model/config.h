@@ -9,6 +9,7 @@
 #define MODEL_CONFIG_H
 
 #include "model/family.h"
+#include "model/generation.h"
 #include "model/model.h"
 #include "model/notes.h"
 
@@ -21,6 +22,7 @@ typedef struct model_config {
     family_config numbers; /* labels: how many classes a classification head has */
     char *architecture;    /* architectures[0], or NULL                          */
     model_problem problem;
+    generation_ids generation; /* where an output begins and ends */
     char **labels; /* [numbers.labels]                                   */
 } model_config;
 
@@ -28,6 +30,8 @@ typedef struct model_config {
 tkr_status config_read(view text, model_config *out, notes *n, tkr_error *error);
 void config_fini(model_config *config);
 
+/* The activation of that name; false: none. */
+bool config_activation(view name, activation *out);
 /* The head a class name of config.json means; NULL: none of the family's. */
 const head *head_of_architecture(const family *f, const char *architecture);
 /* BertModel, DistilBertModel: the encoder without a head. */

@@ -17,3 +17,23 @@ const char *tkr_family_name(size_t index)
     const family *f = family_at(index);
     return f ? f->model_types[0] : NULL;
 }
+
+bool tkr_family_describe(size_t index, tkr_family_facts *facts)
+{
+    const family *f = family_at(index);
+    if (f && facts)
+        *facts = (tkr_family_facts){f->title, f->model_types};
+    return f && facts;
+}
+
+bool tkr_family_head(size_t index, size_t number, tkr_head_facts *facts)
+{
+    const family *f = family_at(index);
+    const head *const *h = f ? f->heads : NULL;
+    for (size_t i = 0; h && *h && i < number; i++)
+        h++;
+    if (!h || !*h || !facts)
+        return false;
+    *facts = (tkr_head_facts){(*h)->task, (*h)->title, (*h)->architectures};
+    return true;
+}

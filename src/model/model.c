@@ -18,9 +18,10 @@
 #include "model/config.h"
 #include "model/locate.h"
 #include "model/pass_on.h"
-#include "model/pattern.h"
+#include "model/wildcard.h"
 
-enum { THREADS_MAX = 1024, FOLDER_NAMES_MAX = 4096 };
+/* Models without a position table take what their tokenizer says, or this. */
+enum { THREADS_MAX = 1024, FOLDER_NAMES_MAX = 4096, UNLIMITED_TOKENS = 16384 };
 
 struct weights_digest {
     pthread_mutex_t lock;
@@ -45,7 +46,7 @@ static tkr_status check_arguments(const char *name, const tkr_model_options *opt
 {
     if (!name || !*name)
         return fail(error, TKR_E_USAGE_ARGUMENT, "the model's name is empty");
-    if (options->task < TKR_TASK_NONE || options->task > TKR_TASK_MASKED_LM)
+    if (options->task < TKR_TASK_NONE || options->task > TKR_TASK_SEQUENCE_TO_SEQUENCE)
         return fail(error, TKR_E_USAGE_ARGUMENT, "task %d is none of tkr_task's values", (int)options->task);
     if (options->threads < 0 || options->threads > THREADS_MAX)
         return fail(error, TKR_E_USAGE_RANGE, "threads %d; it must be 0 to %d", options->threads, THREADS_MAX);
@@ -67,28 +68,16 @@ static tkr_status open_folder(opening *o, const char *name)
     return m->folder ? TKR_OK : pass_on(o->error, &local);
 }
 
-/* Files that a careful reader wonders about. */
-static void note_code(opening *o)
-{
-    static const char *const code[] = {"*.py", NULL};
-    char **names = NULL;
-    name_list found = {0};
-    size_t count = folder_names(o->model->folder, &names, FOLDER_NAMES_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (pattern_any(code, names[i]))
-            name_list_add(&found, names[i]);
-    memory_free(names);
-    if (found.count)
-        notes_add(&o->notes, "%s: code in the folder is never run", found.text);
-}
-
 static tkr_status open_config(opening *o)
 {
     tkr_model *m = o->model;
     file_bytes file;
-    if (!folder_has(m->folder, CONFIG_FILE))
-        return fail(o->error, TKR_E_PATH_NOT_FOUND, "%s: has no config.json", PLAIN(view_of(m->path)));
-    tkr_status status = folder_file(m->folder, CONFIG_FILE, CONFIG_BYTES_MAX, true, &file, o->error);
+    tkr_status status = TKR_OK;
+    if (!folder_has(m->folder, CONFIG_FILE)) { /* a GGUF file has its config inside */
+        status = checkpoint_refuse_formats(m->folder, o->error);
+        return status ? status : fail(o->error, TKR_E_PATH_NOT_FOUND, "%s: has no config.json", PLAIN(view_of(m->path)));
+    }
+    status = folder_file(m->folder, CONFIG_FILE, CONFIG_BYTES_MAX, true, &file, o->error);
     if (status)
         return status;
     sha256 hash;
@@ -97,11 +86,12 @@ static tkr_status open_config(opening *o)
     sha256_hex(&hash, m->config_sha256);
     status = config_read((view){(const char *)file.data, file.size}, &o->config, &o->notes, o->error);
     file_bytes_close(&file);
-    note_code(o);
+    notes_add_code(&o->notes, m->folder);
     m->family = o->config.family;
     m->config = o->config.numbers;
     m->problem = o->config.problem;
-    return status;
+    m->generation = o->config.generation;
+    return status ? status : generation_read(m->folder, m->config.vocab, &m->generation, o->error);
 }
 
 static tkr_status open_checkpoint(opening *o)
@@ -135,17 +125,41 @@ static tkr_status open_tokenizer(opening *o)
     return TKR_OK;
 }
 
+/* Heads whose outputs have names of their own. */
+static tkr_status name_outputs(tkr_model *m, tkr_error *error)
+{
+    size_t count = 0;
+    while (m->head->outputs[count])
+        count++;
+    m->labels = NEW(char *, count);
+    for (size_t i = 0; m->labels && i < count && m->label_count == i; i++) {
+        m->labels[i] = memory_copy_text(m->head->outputs[i], strlen(m->head->outputs[i]));
+        m->label_count += m->labels[i] != NULL;
+    }
+    m->problem = count == 1 ? PROBLEM_MULTI_LABEL : PROBLEM_SINGLE_LABEL;
+    return m->label_count == count ? TKR_OK : fail_memory(error, "the labels", count * sizeof(char *));
+}
+
+static bool has_classes(tkr_task task)
+{
+    return task == TKR_TASK_SEQUENCE_CLASSIFICATION || task == TKR_TASK_TOKEN_CLASSIFICATION;
+}
+
 static tkr_status open_head(opening *o)
 {
     tkr_model *m = o->model;
     tkr_status status = bind_head(m->checkpoint, &o->config, o->options->task, &m->head, o->error);
     m->task = m->head ? m->head->task : TKR_TASK_NONE;
-    if (!status && m->task == TKR_TASK_SEQUENCE_CLASSIFICATION) {
+    if (status)
+        return status;
+    if (m->head && m->head->outputs)
+        return name_outputs(m, o->error);
+    if (has_classes(m->task)) {
         m->labels = o->config.labels; /* moved */
         m->label_count = o->config.numbers.labels;
         o->config.labels = NULL;
     }
-    return status;
+    return TKR_OK;
 }
 
 static tkr_status scan_weights(const tkr_model *m, int threads, tkr_error *error)
@@ -247,15 +261,16 @@ void tkr_model_close(tkr_model *model)
 
 static const char *task_name(tkr_task task)
 {
-    switch (task) {
-    case TKR_TASK_SEQUENCE_CLASSIFICATION:
-        return "sequence-classification";
-    case TKR_TASK_MASKED_LM:
-        return "masked-lm";
-    case TKR_TASK_NONE:
-        break;
-    }
-    return "none";
+    static const char *const names[] = {
+        [TKR_TASK_NONE] = "none",
+        [TKR_TASK_SEQUENCE_CLASSIFICATION] = "sequence-classification",
+        [TKR_TASK_MASKED_LM] = "masked-lm",
+        [TKR_TASK_TOKEN_CLASSIFICATION] = "token-classification",
+        [TKR_TASK_QUESTION_ANSWERING] = "question-answering",
+        [TKR_TASK_NEXT_TOKEN] = "next-token",
+        [TKR_TASK_SEQUENCE_TO_SEQUENCE] = "sequence-to-sequence",
+    };
+    return names[task];
 }
 
 static const char *problem_name(const tkr_model *m)
@@ -263,7 +278,7 @@ static const char *problem_name(const tkr_model *m)
     static const char *const names[] = {[PROBLEM_SINGLE_LABEL] = "single-label",
                                         [PROBLEM_MULTI_LABEL] = "multi-label",
                                         [PROBLEM_REGRESSION] = "regression"};
-    return m->task == TKR_TASK_SEQUENCE_CLASSIFICATION ? names[m->problem] : "";
+    return has_classes(m->task) ? names[m->problem] : "";
 }
 
 static const char *dtype_name(const tkr_model *m)
@@ -315,12 +330,23 @@ void tkr_model_describe(const tkr_model *model, tkr_model_facts *facts)
         .config_sha256 = model->config_sha256,
         .tokenizer_sha256 = tokenizer_sha256(model->tokenizer),
         .tokenizer_file = tokenizer_file(model->tokenizer),
+        .pack_bytes = model_missing_packs(model, false),
+        .gradient_pack_bytes = model_missing_packs(model, true),
     };
 }
 
 const char *tkr_model_label(const tkr_model *model, size_t index)
 {
     return model && index < model->label_count ? model->labels[index] : NULL;
+}
+
+const char *tkr_model_ability(const tkr_model *model, size_t index)
+{
+    char lacking[STORED_NAME_ROOM];
+    for (const head *const *h = model && model->checkpoint ? model->family->heads : NULL; h && *h; h++)
+        if (bind_has_head(model->checkpoint, model->family, &model->config, *h, lacking) && index-- == 0)
+            return (*h)->title;
+    return NULL;
 }
 
 const char *tkr_model_note(const tkr_model *model, size_t index)
@@ -345,24 +371,43 @@ const char *tkr_model_weights_sha256(const tkr_model *model)
 
 size_t model_outputs(const tkr_model *m)
 {
-    return m->task == TKR_TASK_SEQUENCE_CLASSIFICATION ? m->label_count
-           : m->task == TKR_TASK_MASKED_LM             ? m->config.vocab
-                                                       : 0;
+    return m->label_count ? m->label_count : m->head ? m->config.vocab : 0;
 }
 
 size_t model_max_tokens(const tkr_model *m)
 {
-    size_t said = tokenizer_max_length(m->tokenizer);
-    return said && said < m->config.positions ? said : m->config.positions;
+    size_t said = tokenizer_max_length(m->tokenizer), able = m->config.positions - m->config.first_position;
+    if (!m->config.positions)
+        return said ? said : UNLIMITED_TOKENS;
+    return said && said < able ? said : able;
+}
+
+family_shape model_shape(const tkr_model *m)
+{
+    bool is_half = m->family->shape == FAMILY_ENCODER_DECODER && !m->config.decoder_layers;
+    return is_half ? FAMILY_ENCODER : m->family->shape;
+}
+
+bool model_is_end(const tkr_model *m, int32_t id)
+{
+    for (size_t i = 0; i < m->generation.end_count; i++)
+        if (m->generation.ends[i] == id)
+            return true;
+    return false;
+}
+
+int32_t model_decoder_start(const tkr_model *m)
+{
+    if (m->family->shape != FAMILY_ENCODER_DECODER)
+        return -1;
+    return (int32_t)(m->generation.start >= 0 ? m->generation.start : m->config.pad_id);
 }
 
 const char *model_output_name(const tkr_model *m, size_t index)
 {
-    if (m->task == TKR_TASK_SEQUENCE_CLASSIFICATION)
+    if (m->label_count)
         return tkr_model_label(m, index);
-    return m->task == TKR_TASK_MASKED_LM && index < m->config.vocab
-               ? tokenizer_piece(m->tokenizer, (int32_t)index)
-               : NULL;
+    return index < model_outputs(m) ? tokenizer_piece(m->tokenizer, (int32_t)index) : NULL;
 }
 
 static int compare_name(const void *wanted, const void *entry)
@@ -387,8 +432,8 @@ size_t model_missing_packs(const tkr_model *m, bool backward)
 {
     size_t bytes = 0; /* tables of rows have names without an ending */
     for (size_t i = 0; i < m->weight_count; i++)
-        if (pattern_matches("*.weight", m->weight_names[i]) &&
-            !pattern_matches("*norm.weight", m->weight_names[i])) {
+        if (wildcard_matches("*.weight", m->weight_names[i]) &&
+            !wildcard_matches("*norm.weight", m->weight_names[i])) {
             bytes += weight_packed_missing(&m->weights[i], false, m->kernels);
             bytes += backward ? weight_packed_missing(&m->weights[i], true, m->kernels) : 0;
         }

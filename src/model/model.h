@@ -11,36 +11,59 @@
 
 #include "base/folder.h"
 #include "model/family.h"
+#include "model/generation.h"
 #include "tensor/graph.h"
 #include "text/tokenizer.h"
 
 typedef enum model_problem { PROBLEM_SINGLE_LABEL, PROBLEM_MULTI_LABEL, PROBLEM_REGRESSION } model_problem;
 
 /* Token rows of one or more sequences, packed, and which rows are asked about.  The arrays belong to the caller and must
- * outlive the graph; contents may change between runs, sizes may not. */
+ * outlive the graph; contents may change between runs, sizes may not.
+ *
+ * Encoder-decoders: the rows of a sequence are its source tokens, then its decoder inputs; output_begin says where the
+ * latter begin.  The graph splits them into its two stacks, so that site "word" holds all of them in this order. */
 typedef struct batch {
     size_t sequences, rows;
     uint32_t *begin;            /* [sequences + 1] first row of each sequence                                   */
+    uint32_t *output_begin;     /* [sequences] first decoder row of each sequence; NULL: there is one stack     */
     int32_t *ids;               /* [rows] token ids                                                             */
     int32_t *types;             /* [rows] token types (segments)                                                */
-    int32_t *positions;         /* [rows] position ids, counted from 0 (families add their own offset)          */
+    int32_t *positions;         /* [rows] position ids, counted from 0 in each stack (families add their own offset) */
     uint8_t *hidden;            /* [rows] non-zero: no query sees this key (removal `attn`); NULL: all are seen */
     size_t targets;             /* rows whose logits are read, all sequences together                           */
     uint32_t *target_begin;     /* [sequences + 1]                                                              */
-    int32_t *target_rows;       /* [targets] packed row numbers, ascending                                      */
+    int32_t *target_rows;       /* [targets] rows of the stack that has the head (batch_head_row), ascending    */
 } batch;
 
-/* Fill the target rows of a batch as the head reads them (classification: the first row of each sequence; masked LM: the
- * given position of each sequence).  Asserts that the arrays are large enough. */
+/* Positions of an input as its author wrote it: 0, 1, ...; RoBERTa's do not count padding, whose own position is -1.  A
+ * removal that puts padding in keeps the positions of the input it began with. */
+void model_positions(const tkr_model *m, const int32_t *ids, size_t count, int32_t *positions);
+
+/* Row, in the stack that has the head, of the token at `position` of a sequence (its source tokens counted too). */
+int32_t batch_head_row(const batch *b, size_t sequence, size_t position);
+
 typedef struct model_graph {
     graph *graph;
-    node word;                  /* site "word": word embedding rows, before anything is added */
+    node word;                  /* site "word": word embedding rows, before anything is added, in the batch's order */
     node logits;                /* site "logits": [targets, outputs]; NODE_NONE without a head */
 } model_graph;
+
+/* Keys and values that the decoder has computed for the rows of earlier runs: incremental decoding of one sequence. */
+typedef struct model_cache model_cache;
+model_cache *model_cache_new(const tkr_model *m, size_t rows, size_t source_rows, tkr_error *error);
+void model_cache_free(model_cache *c);
+/* Rows of the decoder that are in the cache; tell it that `rows` more have been run. */
+size_t model_cache_rows(const model_cache *c);
+void model_cache_advance(model_cache *c, size_t rows);
+/* Bytes that model_cache_new would take. */
+size_t model_cache_bytes(const tkr_model *m, size_t rows, size_t source_rows);
 
 typedef struct graph_wish {
     bool all_rows;              /* keep every row through the last layer (captures); else only the target rows          */
     bool no_head;               /* hidden states only                                                                   */
+    model_cache *cache;         /* decoders: the rows of the batch (one sequence) follow those in the cache and join them.
+                                   Encoder-decoders: a batch with source rows runs the encoder and fills the cache's cross
+                                   part, a batch without (output_begin[0] == begin[0]) reads it.  No way back.  NULL: none */
 } graph_wish;
 
 /* Describe the forward pass of a batch shape.  The graph lives in the arena.
@@ -59,6 +82,7 @@ struct tkr_model {
     tkr_task task;
     model_problem problem;
     family_config config;
+    generation_ids generation;          /* where an output begins and ends */
     size_t label_count;
     char **labels;
     tokenizer *tokenizer;
@@ -78,8 +102,14 @@ struct tkr_model {
 
 /* Number of output columns: classes or vocabulary entries; 0 without a head. */
 size_t model_outputs(const tkr_model *m);
-/* Longest input in tokens. */
+/* Longest input in tokens (encoder-decoders: of the source). */
 size_t model_max_tokens(const tkr_model *m);
+/* Does a token's row depend on later tokens?  ENCODER: yes; DECODER: no; ENCODER_DECODER: two stacks. */
+family_shape model_shape(const tkr_model *m);
+/* Is this id one that ends generation (eos_token_id of generation_config.json, else of config.json)? */
+bool model_is_end(const tkr_model *m, int32_t id);
+/* First decoder input (decoder_start_token_id, else the pad id); -1: none. */
+int32_t model_decoder_start(const tkr_model *m);
 /* Display name of output `index`: the label, or the vocabulary entry. */
 const char *model_output_name(const tkr_model *m, size_t index);
 /* Weight by our name ("word"); NULL if there is none. */

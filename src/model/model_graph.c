@@ -1,5 +1,6 @@
 /*
- * From a model and a batch to a graph: the family's forward pass, then the head on the target rows.
+ * From a model and a batch to a graph: the family's forward pass, then the head on the target rows.  The head of an
+ * encoder-decoder reads the decoder's rows.
  */
 #include "base/failure.h"
 #include "model/build.h"
@@ -11,9 +12,20 @@ tkr_status model_graph_new(const tkr_model *m, const batch *b, graph_wish wish, 
     graph *g = out->graph;
     if (!g)
         return fail_memory(error, "the graph", sizeof *g);
-    build state = {.model = m, .config = &m->config, .batch = b, .graph = g, .wish = wish, .layer = -1};
+    build state = {.model = m,
+                   .config = &m->config,
+                   .batch = b,
+                   .graph = g,
+                   .wish = wish,
+                   .stack = "",
+                   .layers = m->config.layers,
+                   .has_head = true,
+                   .layer = -1};
+    if (wish.cache && has_output(b) && source_rows(b))
+        model_cache_expect(wish.cache, source_rows(b));
     node rows = m->family->forward(&state);
-    if (m->head && !wish.no_head && b->targets)
+    bool is_read = m->family->shape != FAMILY_ENCODER_DECODER || has_output(b); /* an encoder alone has no logits */
+    if (m->head && !wish.no_head && b->targets && is_read)
         out->logits = site(&state, "logits", m->head->forward(&state, target_rows(&state, rows)));
     const graph_site *word = graph_site_find(g, "word");
     if (g->status || !word)
@@ -23,6 +35,22 @@ tkr_status model_graph_new(const tkr_model *m, const batch *b, graph_wish wish, 
     out->word = word->node;
     g->nodes[out->word].is_source = true;
     return TKR_OK;
+}
+
+int32_t batch_head_row(const batch *b, size_t sequence, size_t position)
+{
+    size_t row = b->begin[sequence] + position;
+    for (size_t s = 0; b->output_begin && s <= sequence; s++)
+        row -= b->output_begin[s] - b->begin[s];
+    return (int32_t)row;
+}
+
+void model_positions(const tkr_model *m, const int32_t *ids, size_t count, int32_t *positions)
+{
+    bool skips_padding = m->config.first_position > 0;
+    int32_t next = 0;
+    for (size_t i = 0; i < count; i++)
+        positions[i] = skips_padding && ids[i] == (int32_t)m->config.pad_id ? -1 : next++;
 }
 
 static tkr_status fail_id(const tkr_model *m, int32_t id, tkr_error *error)
@@ -41,10 +69,11 @@ tkr_status model_check_batch(const tkr_model *m, const batch *b, tkr_error *erro
         if (c->types && (b->types[i] < 0 || (size_t)b->types[i] >= c->types))
             return fail(error, TKR_E_INPUT_TOKEN_ID, "token %zu has type %d; the model has types 0 to %zu", i,
                         (int)b->types[i], c->types - 1);
-        if (b->positions[i] < 0 || (size_t)b->positions[i] >= c->positions)
+        int64_t position = (int64_t)b->positions[i] + (int64_t)c->first_position;
+        if (c->positions && (position < 0 || (uint64_t)position >= c->positions))
             return fail(error, TKR_E_INPUT_TOKEN_ID,
                         "token %zu has position %d; the model has positions 0 to %zu", i, (int)b->positions[i],
-                        c->positions - 1);
+                        c->positions - c->first_position - 1);
     }
     return TKR_OK;
 }

@@ -6,8 +6,9 @@
 
 #include "base/failure.h"
 #include "base/memory.h"
+#include "model/wildcard.h"
 
-enum { NOTE_ROOM = 800 };
+enum { NOTE_ROOM = 800, FOLDER_NAMES_MAX = 4096 };
 
 static bool make_room(notes *n)
 {
@@ -37,6 +38,20 @@ void notes_add(notes *n, const char *format, ...)
         n->failed = true;
 }
 
+void notes_add_code(notes *n, const folder *f)
+{
+    static const char *const code[] = {"*.py", NULL};
+    char **names = NULL;
+    name_list found = {0};
+    size_t count = folder_names(f, &names, FOLDER_NAMES_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (wildcard_any(code, names[i]))
+            name_list_add(&found, names[i]);
+    memory_free(names);
+    if (found.count)
+        notes_add(n, "%s: code in the folder is never run", found.text);
+}
+
 void notes_fini(notes *n)
 {
     for (size_t i = 0; i < n->count; i++)
@@ -45,17 +60,19 @@ void notes_fini(notes *n)
     *n = (notes){0};
 }
 
-void name_list_add(name_list *list, const char *name)
+void name_list_add_text(name_list *list, const char *text)
 {
     size_t room = sizeof list->text - list->used;
     list->count++;
     if (list->count > NAME_LIST_SHOWN + 1)
         return;
-    int written = list->count > NAME_LIST_SHOWN ? snprintf(list->text + list->used, room, ", …")
-                                                : snprintf(list->text + list->used, room, "%s%s",
-                                                           list->used ? ", " : "", QUOTE(view_of(name)));
+    int written = list->count > NAME_LIST_SHOWN
+                      ? snprintf(list->text + list->used, room, ", …")
+                      : snprintf(list->text + list->used, room, "%s%s", list->used ? ", " : "", text);
     if (written > 0 && (size_t)written < room)
         list->used += (size_t)written;
     else
-        list->text[list->used] = '\0'; /* a name too long to show is left out whole */
+        list->text[list->used] = '\0'; /* one too long to show is left out whole */
 }
+
+void name_list_add(name_list *list, const char *name) { name_list_add_text(list, QUOTE(view_of(name))); }

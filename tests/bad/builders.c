@@ -425,6 +425,20 @@ BUILDER(config)
 
 BUILDER(replaced) { return work_replace(p->model, "config.json", text, more); }
 
+/* The config.json of a reference folder, with a change "FROM\nTO"; what is wrong in it is told before any other file is read. */
+BUILDER(config_of)
+{
+    char reference[WORK_PATH], from[200];
+    const char *data = getenv("TOKRAY_TEST_DATA"), *to = strchr(more, '\n');
+    size_t size = 0;
+    snprintf(reference, sizeof reference, "%s/models/%s", data && *data ? data : "tests/data", text);
+    snprintf(from, sizeof from, "%.*s", (int)(to - more), more);
+    char *config = work_read(reference, "config.json", &size);
+    bool ok = config && work_write(p->model, "config.json", config, size) && work_replace(p->model, "config.json", from, to + 1);
+    free(config);
+    return ok;
+}
+
 BUILDER(spaces)
 {
     size_t size = number_of(text);
@@ -473,6 +487,96 @@ BUILDER(transposed)
 {
     UNUSED(more);
     return make_changed(p->model, (change){.ending = text, .is_transposed = true}, MADE_F32);
+}
+
+/* ---- F. tokenizer ------------------------------------------------------------------------------------------------- */
+
+BUILDER(no_tokenizer)
+{
+    UNUSED(text);
+    UNUSED(more);
+    return work_delete(p->model, "vocab.txt");
+}
+
+/* A tokenizer.json of a model object and a pre-tokenizer; more: its other parts, or nothing. */
+static bool write_tokenizer(const char *folder, const char *model, const char *parts)
+{
+    size_t room = strlen(model) + strlen(parts) + 64;
+    char *whole = malloc(room);
+    if (whole)
+        snprintf(whole, room, "{\"version\":\"1.0\",%s\"model\":%s}", parts, model);
+    bool ok = whole && work_write_text(folder, "tokenizer.json", whole);
+    free(whole);
+    return ok;
+}
+
+BUILDER(piece_model) { return write_tokenizer(p->model, text, more); }
+
+#define SMALL_PAIRS "{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}"
+
+/* A pre-tokenizer Split with the expression text; more: so many letters instead. */
+BUILDER(split)
+{
+    size_t letters = number_of(more), room = strlen(text) + letters + 128;
+    char *parts = calloc(room, 1);
+    if (!parts)
+        return false;
+    int used = snprintf(parts, room, "\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":\"%s", text);
+    memset(parts + used, 'a', letters);
+    snprintf(parts + (size_t)used + letters, room - (size_t)used - letters, "\"}},");
+    bool ok = write_tokenizer(p->model, SMALL_PAIRS, parts);
+    free(parts);
+    return ok;
+}
+
+/* A piece of so many letters in the vocabulary. */
+BUILDER(long_piece)
+{
+    size_t letters = number_of(text), room = letters + 128;
+    char *model = calloc(room, 1);
+    UNUSED(more);
+    if (!model)
+        return false;
+    int used = snprintf(model, room, "{\"type\":\"BPE\",\"merges\":[],\"vocab\":{\"");
+    memset(model + used, 'x', letters);
+    snprintf(model + (size_t)used + letters, room - (size_t)used - letters, "\":0}}");
+    bool ok = write_tokenizer(p->model, model, "");
+    free(model);
+    return ok;
+}
+
+/* So many Sequences in one another. */
+BUILDER(nested)
+{
+    size_t count = number_of(text), room = count * 64 + 64, used = 0;
+    char *parts = calloc(room, 1);
+    UNUSED(more);
+    if (!parts)
+        return false;
+    used += (size_t)snprintf(parts, room, "\"pre_tokenizer\":");
+    for (size_t i = 0; i < count; i++)
+        used += (size_t)snprintf(parts + used, room - used, "{\"type\":\"Sequence\",\"pretokenizers\":[");
+    for (size_t i = 0; i < count; i++)
+        used += (size_t)snprintf(parts + used, room - used, "]}");
+    snprintf(parts + used, room - used, ",");
+    bool ok = write_tokenizer(p->model, SMALL_PAIRS, parts);
+    free(parts);
+    return ok;
+}
+
+/* A good tokenizer.json, cut after so many thousandths of it. */
+BUILDER(cut_tokenizer)
+{
+    static const char whole[] = "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":2,\"content\":\"ab\"}],\"model\":" SMALL_PAIRS "}";
+    UNUSED(more);
+    return work_write(p->model, "tokenizer.json", whole, (sizeof whole - 1) * number_of(text) / 1000);
+}
+
+/* vocab.json and merges.txt instead of vocab.txt. */
+BUILDER(merges)
+{
+    return work_delete(p->model, "vocab.txt") && work_write_text(p->model, "vocab.json", text) &&
+           work_write_text(p->model, "merges.txt", more);
 }
 
 /* ---- G. numbers ------------------------------------------------------------------------------------------------- */

@@ -161,6 +161,12 @@ static void test_catalogue__config(void **state)
     assert_true(run_cases(83, 105) >= 43);
 }
 
+static void test_catalogue__tokenizer(void **state)
+{
+    (void)state;
+    assert_true(run_cases(107, 129) >= 40);
+}
+
 static void test_catalogue__numbers(void **state)
 {
     (void)state;
@@ -310,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_catalogue__safetensors),
         cmocka_unit_test(test_catalogue__shards),
         cmocka_unit_test(test_catalogue__config),
+        cmocka_unit_test(test_catalogue__tokenizer),
         cmocka_unit_test(test_catalogue__numbers),
         cmocka_unit_test(test_catalogue__can_fail),
         cmocka_unit_test(test_catalogue__131_activations_overflow),

@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "model/config.h"
-#include "model/pattern.h"
+#include "model/wildcard.h"
 
 static void read_good(const char *text, model_config *config, notes *n)
 {
@@ -62,6 +62,40 @@ static void test_config__fills_in_the_family_s_defaults(void **state)
     assert_int_equal(c.numbers.types, 0);
     assert_true(c.numbers.eps == 1e-12);
     config_fini(&c);
+}
+
+static void test_config__knows_bert_s_relatives(void **state)
+{
+    (void)state;
+    model_config c;
+    notes n = {0};
+    read_good("{\"model_type\":\"xlm-roberta\",\"max_position_embeddings\":514}", &c, &n);
+    assert_string_equal(c.family->title, "RoBERTa");
+    assert_int_equal(c.numbers.vocab, 50265);
+    assert_int_equal(c.numbers.pad_id, 1);
+    assert_int_equal(c.numbers.first_position, 2);
+    config_fini(&c);
+    read_good("{\"model_type\":\"camembert\",\"pad_token_id\":5}", &c, &n);
+    assert_int_equal(c.numbers.first_position, 6);
+    config_fini(&c);
+    assert_refused("{\"model_type\":\"roberta\",\"max_position_embeddings\":2}", "config.range", "which is 2");
+
+    read_good("{\"model_type\":\"electra\"}", &c, &n);
+    assert_int_equal(c.numbers.embedding, 128);
+    assert_int_equal(c.numbers.hidden, 256);
+    assert_int_equal(c.numbers.heads, 4);
+    assert_int_equal(c.numbers.inner, 1024);
+    config_fini(&c);
+
+    read_good("{\"model_type\":\"albert\",\"num_hidden_layers\":6,\"num_hidden_groups\":3,\"inner_group_num\":2}", &c, &n);
+    assert_int_equal(c.numbers.act, ACT_GELU_TANH);
+    assert_int_equal(c.numbers.layers, 12);
+    assert_int_equal(c.numbers.groups, 3);
+    assert_int_equal(c.numbers.group_layers, 2);
+    config_fini(&c);
+    assert_refused("{\"model_type\":\"albert\",\"num_hidden_groups\":13}", "config.range", "it must be 1 to 12");
+    assert_refused("{\"model_type\":\"albert\",\"inner_group_num\":86}", "config.range", "it makes 1032, at most 1024");
+    assert_int_equal(n.count, 0);
 }
 
 static void test_config__reads_the_keys_of_its_family(void **state)
@@ -284,23 +318,24 @@ static void test_config__tells_bare_encoders_from_heads(void **state)
     (void)state;
     assert_true(is_bare_architecture("BertModel"));
     assert_true(is_bare_architecture("DistilBertModel"));
-    assert_false(is_bare_architecture("BertForQuestionAnswering"));
+    assert_false(is_bare_architecture("BertForMultipleChoice"));
     const family *bert = family_at(0);
-    assert_null(head_of_architecture(bert, "BertForQuestionAnswering"));
+    assert_null(head_of_architecture(bert, "BertForMultipleChoice"));
+    assert_int_equal(head_of_architecture(bert, "BertForQuestionAnswering")->task, TKR_TASK_QUESTION_ANSWERING);
     assert_int_equal(head_of_architecture(bert, "BertForPreTraining")->task, TKR_TASK_MASKED_LM);
 }
 
 static void test_config__matches_patterns(void **state)
 {
     (void)state;
-    assert_true(pattern_matches("*rope*", "use_rope_scaling"));
-    assert_true(pattern_matches("*position_ids", "a.position_ids.b.position_ids"));
-    assert_true(pattern_matches("*", ""));
-    assert_true(pattern_matches("a*b*c", "axxbyybzc"));
-    assert_false(pattern_matches("a*b*c", "axxbyybz"));
-    assert_false(pattern_matches("", "a"));
-    assert_false(pattern_matches("ab", "a"));
-    assert_false(pattern_any(NULL, "a"));
+    assert_true(wildcard_matches("*rope*", "use_rope_scaling"));
+    assert_true(wildcard_matches("*position_ids", "a.position_ids.b.position_ids"));
+    assert_true(wildcard_matches("*", ""));
+    assert_true(wildcard_matches("a*b*c", "axxbyybzc"));
+    assert_false(wildcard_matches("a*b*c", "axxbyybz"));
+    assert_false(wildcard_matches("", "a"));
+    assert_false(wildcard_matches("ab", "a"));
+    assert_false(wildcard_any(NULL, "a"));
 }
 
 static void test_config__survives_every_allocation_failing(void **state)
@@ -326,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(fills_in_the_family_s_defaults),
+        TEST(knows_bert_s_relatives),
         TEST(reads_the_keys_of_its_family),
         TEST(reads_labels_and_problem),
         TEST(knows_every_activation),

@@ -223,9 +223,9 @@ static void test_model__refuses_a_head_that_is_not_there(void **state)
     tkr_model_options options = tkr_model_options_defaults();
     options.task = TKR_TASK_SEQUENCE_CLASSIFICATION;
     assert_refused(&options, "unsupported.head", "this folder has no classification head; it can do masked LM");
-    assert_true(work_replace(place, "config.json", "BertForMaskedLM", "BertForQuestionAnswering"));
+    assert_true(work_replace(place, "config.json", "BertForMaskedLM", "BertForMultipleChoice"));
     assert_refused(NULL, "unsupported.head",
-                   "architecture \"BertForQuestionAnswering\" is not supported; for BERT supported are");
+                   "architecture \"BertForMultipleChoice\" is not supported; for BERT supported are");
     options.task = TKR_TASK_MASKED_LM;
     tkr_error error = {0};
     tkr_model *m = tkr_model_open(place, &options, &error);
@@ -548,6 +548,82 @@ static void test_model__counts_the_packs_it_will_make(void **state)
     tkr_model_close(m);
 }
 
+/* A folder of tests/data. */
+static tkr_model *open_reference(const char *name, const tkr_model_options *options)
+{
+    const char *data = getenv("TOKRAY_TEST_DATA");
+    char path[WORK_PATH];
+    tkr_error error = {0};
+    snprintf(path, sizeof path, "%s/models/%s", data && *data ? data : "tests/data", name);
+    tkr_model *m = tkr_model_open(path, options, &error);
+    if (!m)
+        fail_msg("%s: %s", tkr_status_name(error.code), error.message);
+    return m;
+}
+
+static void test_model__counts_positions_without_padding(void **state)
+{
+    (void)state;
+    const int32_t ids[] = {0, 5, 1, 6, 1, 2};
+    const int32_t roberta[] = {0, 1, -1, 2, -1, 3}, bert[] = {0, 1, 2, 3, 4, 5};
+    int32_t positions[6];
+    tkr_model *m = open_reference("roberta-mlm", NULL);
+    model_positions(m, ids, 6, positions);
+    assert_memory_equal(positions, roberta, sizeof roberta);
+    assert_int_equal(model_max_tokens(m), m->config.positions - 2);
+    tkr_model_close(m);
+    m = open_reference("bert-mlm", NULL);
+    model_positions(m, ids, 6, positions);
+    assert_memory_equal(positions, bert, sizeof bert);
+    tkr_model_close(m);
+}
+
+static void test_model__names_outputs_that_have_no_labels(void **state)
+{
+    (void)state;
+    tkr_model_facts facts;
+    tkr_model *m = open_reference("electra-disc", NULL);
+    tkr_model_describe(m, &facts);
+    assert_string_equal(facts.task_name, "token-classification");
+    assert_string_equal(facts.problem, "multi-label"); /* one output: a sigmoid */
+    assert_int_equal(model_outputs(m), 1);
+    assert_string_equal(tkr_model_label(m, 0), "replaced");
+    tkr_model_close(m);
+    m = open_reference("bert-qa", NULL);
+    tkr_model_describe(m, &facts);
+    assert_string_equal(facts.task_name, "question-answering");
+    assert_string_equal(facts.problem, "");
+    assert_int_equal(model_outputs(m), 2);
+    assert_string_equal(model_output_name(m, 1), "end");
+    tkr_model_close(m);
+    m = open_reference("bert-token", NULL);
+    tkr_model_describe(m, &facts);
+    assert_int_equal(facts.task, TKR_TASK_TOKEN_CLASSIFICATION);
+    assert_true(facts.labels > 1 && model_outputs(m) == facts.labels);
+    tkr_model_close(m);
+    tkr_model_options options = tkr_model_options_defaults();
+    options.task = TKR_TASK_TOKEN_CLASSIFICATION; /* the second head of this task: it has the tensors */
+    m = open_reference("electra-disc", &options);
+    assert_string_equal(m->head->title, "replaced tokens");
+    tkr_model_close(m);
+}
+
+/* Layers that share weights: each set is there once, and counted once. */
+static void test_model__shares_weights_between_layers(void **state)
+{
+    (void)state;
+    tkr_model *m = open_reference("albert-cls", NULL);
+    assert_int_equal(m->config.layers, 3);
+    assert_string_equal(model_weight(m, "0.up.weight")->name, "albert.encoder.albert_layer_groups.0.albert_layers.0.ffn.weight");
+    assert_null(model_weight(m, "1.up.weight"));
+    tkr_model_close(m);
+    m = open_reference("albert-mlm", NULL); /* two groups of two */
+    assert_int_equal(m->config.layers, 4);
+    assert_string_equal(model_weight(m, "3.up.weight")->name, "albert.encoder.albert_layer_groups.1.albert_layers.1.ffn.weight");
+    assert_string_equal(model_weight(m, "2.up.weight")->name, "albert.encoder.albert_layer_groups.1.albert_layers.0.ffn.weight");
+    tkr_model_close(m);
+}
+
 static void test_model__survives_every_allocation_failing(void **state)
 {
     (void)state;
@@ -597,6 +673,9 @@ int main(void)
         TEST(copies_the_weights_when_asked),
         TEST(sees_a_file_that_changed),
         TEST(counts_the_packs_it_will_make),
+        TEST(counts_positions_without_padding),
+        TEST(names_outputs_that_have_no_labels),
+        TEST(shares_weights_between_layers),
         TEST(survives_every_allocation_failing),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

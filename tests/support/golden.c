@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "model/checkpoint.h"
+#include "model/family.h"
 
 enum { GOLDEN_JSON_MAX = 64 << 20, GOLDEN_NAMES_MAX = 1000, GOLDEN_TOKENS_MAX = 512 };
 
@@ -101,12 +102,22 @@ tensor golden_array(golden *g, const char *name)
     return out;
 }
 
+/* Does the library's table of families have the type? */
+static bool is_known(const char *type)
+{
+    const family *f;
+    for (size_t i = 0; (f = family_at(i)) != NULL; i++)
+        for (const char *const *name = f->model_types; *name; name++)
+            if (strcmp(*name, type) == 0)
+                return true;
+    return false;
+}
+
 static bool is_ours(const json_t *json)
 {
     const char *stage = json_string_value(json_object_get(json, "stage"));
     const char *type = json_string_value(json_object_get(json, "model_type"));
-    return stage && type && strcmp(stage, "forward") == 0 &&
-           (strcmp(type, "bert") == 0 || strcmp(type, "distilbert") == 0);
+    return stage && type && strcmp(stage, "forward") == 0 && is_known(type);
 }
 
 size_t golden_each(const char *root, golden_case_fn *call, void *user)
@@ -151,6 +162,7 @@ static void read_input(const char *name, const json_t *input, golden_input *out)
     out->count = read_numbers(json_object_get(input, "ids"), out->ids);
     size_t types = read_numbers(json_object_get(input, "types"), out->types);
     assert_true(out->count > 0 && (types == 0 || types == out->count));
+    out->output_count = read_numbers(json_object_get(input, "decoder_ids"), out->output_ids);
     out->logit_count = read_numbers(json_object_get(input, "logit_rows"), out->logit_rows);
 }
 

@@ -30,7 +30,7 @@ void golden_close(golden *g);
 tensor golden_array(golden *g, const char *name);
 bool golden_find(golden *g, const char *name, tensor *out);
 
-/* Call for every forward case of the root whose model_type is bert or distilbert; returns how many there were. */
+/* Call for every forward case of the root whose model_type is one of a family of the library; returns how many there were. */
 typedef void golden_case_fn(golden *g, const char *name, void *user);
 size_t golden_each(const char *root, golden_case_fn *call, void *user);
 
@@ -39,6 +39,8 @@ typedef struct golden_input {
     const char *name;
     size_t count; /* tokens                                        */
     int32_t ids[512], types[512];
+    size_t output_count; /* decoder inputs of an encoder-decoder           */
+    int32_t output_ids[512];
     size_t logit_count; /* rows whose logits are stored; 0: the classifier's one row, or all rows */
     int32_t logit_rows[512];
 } golden_input;

@@ -5,17 +5,23 @@
 #include "make_model.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "make_families.h"
 #include "workplace.h"
 
 enum { HEADER_ENTRY = 320, NUMBERS_AT_ONCE = 16384 };
 
+static bool is_llama_type(const char *family)
+{
+    return strcmp(family, "llama") == 0 || strcmp(family, "mistral") == 0 || strcmp(family, "qwen2") == 0;
+}
+
 model_recipe model_recipe_tiny(const char *family)
 {
+    bool is_t5 = strcmp(family, "t5") == 0, is_gpt2 = strcmp(family, "gpt2") == 0, is_llama = is_llama_type(family);
     return (model_recipe){.family = family,
                           .hidden = 8,
                           .layers = 2,
@@ -25,8 +31,10 @@ model_recipe model_recipe_tiny(const char *family)
                           .types = 2,
                           .vocab = 64,
                           .labels = 2,
-                          .activation = "gelu",
-                          .head = MADE_CLASSIFIER,
+                          .activation = is_llama ? "silu" : is_t5 ? "relu" : is_gpt2 ? "gelu_new" : "gelu",
+                          .head = is_t5                ? MADE_SEQUENCE_TO_SEQUENCE
+                                  : is_gpt2 || is_llama ? MADE_NEXT_TOKEN
+                                                        : MADE_CLASSIFIER,
                           .dtype = MADE_F32,
                           .rounded_to = MADE_F64,
                           .shards = 1,
@@ -38,12 +46,28 @@ model_recipe model_recipe_base(const char *family)
 {
     model_recipe r = model_recipe_tiny(family);
     r.hidden = 768;
-    r.layers = strcmp(family, "bert") == 0 ? 12 : 6;
+    r.layers = strcmp(family, "distilbert") == 0 ? 6 : 12;
     r.heads = 12;
     r.inner = 3072;
     r.positions = 512;
     r.vocab = 30522;
     r.deviation = 0.02;
+    r.positions = strcmp(family, "roberta") == 0 ? 514 : r.positions;
+    r.embedding = strcmp(family, "albert") == 0 ? 128 : 0;
+    if (r.head == MADE_NEXT_TOKEN) {
+        r.positions = 1024;
+        r.vocab = 50257;
+        r.layers = 12;
+    }
+    if (is_llama_type(family) || r.head == MADE_SEQUENCE_TO_SEQUENCE) {
+        bool is_llama = is_llama_type(family);
+        r.hidden = 512;
+        r.layers = is_llama ? 8 : 6;
+        r.heads = 8;
+        r.key_heads = is_llama ? 4 : 0;
+        r.inner = is_llama ? 1376 : 2048;
+        r.vocab = is_llama ? 32000 : 32128;
+    }
     return r;
 }
 
@@ -170,15 +194,7 @@ static void store(unsigned char *at, double value, made_dtype dtype)
 
 /* ---- the list of tensors ---------------------------------------------------------------------------------------- */
 
-typedef struct tensor_list {
-    const model_recipe *recipe;
-    made_tensor *tensors;
-    size_t count, capacity;
-    bool failed;
-} tensor_list;
-
-static void put(tensor_list *list, const char *name, size_t rows, size_t columns, double centre,
-                double deviation)
+void made_put(tensor_list *list, const char *name, size_t rows, size_t columns, double centre, double deviation)
 {
     const model_recipe *r = list->recipe;
     if (list->count == list->capacity) {
@@ -200,109 +216,6 @@ static void put(tensor_list *list, const char *name, size_t rows, size_t columns
         r->edit(&t, r->edit_user);
     if (!t.is_left_out)
         list->tensors[list->count++] = t;
-}
-
-static const char *prefix_of(const model_recipe *r)
-{
-    return r->no_prefix ? "" : strcmp(r->family, "bert") == 0 ? "bert." : "distilbert.";
-}
-
-static void put_matrix(tensor_list *list, const char *prefix, const char *name, size_t rows, size_t columns)
-{
-    char full[160];
-    snprintf(full, sizeof full, "%s%s.weight", prefix, name);
-    put(list, full, rows, columns, 0, list->recipe->deviation);
-}
-
-static void put_linear(tensor_list *list, const char *prefix, const char *name, size_t out, size_t in)
-{
-    char full[160];
-    put_matrix(list, prefix, name, out, in);
-    snprintf(full, sizeof full, "%s%s.bias", prefix, name);
-    put(list, full, 0, out, 0, list->recipe->deviation / 2);
-}
-
-static void put_norm(tensor_list *list, const char *prefix, const char *name)
-{
-    char full[160];
-    const model_recipe *r = list->recipe;
-    bool is_old = r->legacy_names && strstr(name, "LayerNorm");
-    snprintf(full, sizeof full, "%s%s.%s", prefix, name, is_old ? "gamma" : "weight");
-    put(list, full, 0, r->hidden, 1, r->deviation / 2);
-    snprintf(full, sizeof full, "%s%s.%s", prefix, name, is_old ? "beta" : "bias");
-    put(list, full, 0, r->hidden, 0, r->deviation / 2);
-}
-
-static void put_layer(tensor_list *list, size_t layer)
-{
-    static const char *const names[2][8] = {
-        {"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-         "attention.output.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"},
-        {"attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin", "sa_layer_norm",
-         "ffn.lin1", "ffn.lin2", "output_layer_norm"}};
-    const model_recipe *r = list->recipe;
-    bool is_bert = strcmp(r->family, "bert") == 0;
-    const char *const *name = names[is_bert ? 0 : 1];
-    char prefix[96];
-    snprintf(prefix, sizeof prefix, "%s%s.layer.%zu.", prefix_of(r), is_bert ? "encoder" : "transformer",
-             layer);
-    for (size_t i = 0; i < 4; i++)
-        put_linear(list, prefix, name[i], r->hidden, r->hidden);
-    put_norm(list, prefix, name[4]);
-    put_linear(list, prefix, name[5], r->inner, r->hidden);
-    put_linear(list, prefix, name[6], r->hidden, r->inner);
-    put_norm(list, prefix, name[7]);
-}
-
-static void put_bert_head(tensor_list *list)
-{
-    const model_recipe *r = list->recipe;
-    if (r->head == MADE_CLASSIFIER) {
-        put_linear(list, prefix_of(r), "pooler.dense", r->hidden, r->hidden);
-        put_linear(list, "", "classifier", r->labels, r->hidden);
-    } else if (r->head == MADE_MASKED_LM) {
-        put_linear(list, "", "cls.predictions.transform.dense", r->hidden, r->hidden);
-        put_norm(list, "", "cls.predictions.transform.LayerNorm");
-        put(list, "cls.predictions.bias", 0, r->vocab, 0, r->deviation);
-        if (r->untied)
-            put_matrix(list, "", "cls.predictions.decoder", r->vocab, r->hidden);
-    }
-}
-
-static void put_distilbert_head(tensor_list *list)
-{
-    const model_recipe *r = list->recipe;
-    if (r->head == MADE_CLASSIFIER) {
-        put_linear(list, "", "pre_classifier", r->hidden, r->hidden);
-        put_linear(list, "", "classifier", r->labels, r->hidden);
-    } else if (r->head == MADE_MASKED_LM) {
-        put_linear(list, "", "vocab_transform", r->hidden, r->hidden);
-        put_norm(list, "", "vocab_layer_norm");
-        put(list, "vocab_projector.bias", 0, r->vocab, 0, r->deviation);
-        if (r->untied)
-            put_matrix(list, "", "vocab_projector", r->vocab, r->hidden);
-    }
-}
-
-static void put_all(tensor_list *list)
-{
-    const model_recipe *r = list->recipe;
-    const char *prefix = prefix_of(r);
-    bool is_bert = strcmp(r->family, "bert") == 0;
-    put_matrix(list, prefix, "embeddings.word_embeddings", r->vocab, r->hidden);
-    put_matrix(list, prefix, "embeddings.position_embeddings", r->positions, r->hidden);
-    if (is_bert)
-        put_matrix(list, prefix, "embeddings.token_type_embeddings", r->types, r->hidden);
-    put_norm(list, prefix, "embeddings.LayerNorm");
-    for (size_t layer = 0; layer < r->layers; layer++)
-        put_layer(list, layer);
-    if (is_bert)
-        put_bert_head(list);
-    else
-        put_distilbert_head(list);
-    if (r->legacy_names)
-        put(list, is_bert ? "bert.embeddings.position_ids" : "distilbert.embeddings.position_ids", 1,
-            r->positions, 0, 0);
 }
 
 /* ---- safetensors ------------------------------------------------------------------------------------------------ */
@@ -336,7 +249,7 @@ static bool write_numbers(FILE *file, const made_tensor *t, const model_recipe *
 {
     unsigned char block[NUMBERS_AT_ONCE * 8];
     const char *bare =
-        t->name + (strncmp(t->name, prefix_of(r), strlen(prefix_of(r))) == 0 ? strlen(prefix_of(r)) : 0);
+        t->name + (strncmp(t->name, made_prefix(r), strlen(made_prefix(r))) == 0 ? strlen(made_prefix(r)) : 0);
     uint64_t key = key_of(r->seed, bare);
     size_t total = numbers_of(t), size = number_size(t);
     for (size_t begin = 0; begin < total; begin += NUMBERS_AT_ONCE) {
@@ -428,90 +341,12 @@ static bool write_shards(const char *folder, const tensor_list *list)
 bool make_weights(const char *folder, const model_recipe *recipe)
 {
     tensor_list list = {.recipe = recipe};
-    put_all(&list);
+    made_put_all(&list);
     bool ok = !list.failed && (recipe->shards > 1 ? write_shards(folder, &list)
                                                   : write_tensors(folder, "model.safetensors", list.tensors,
                                                                   list.count, recipe));
     free(list.tensors);
     return ok;
-}
-
-/* ---- config and vocabulary -------------------------------------------------------------------------------------- */
-
-static void add_text(char *out, size_t room, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void add_text(char *out, size_t room, const char *format, ...)
-{
-    size_t used = strlen(out);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(out + used, room - used, format, arguments);
-    va_end(arguments);
-}
-
-static const char *architecture_of(const model_recipe *r)
-{
-    static const char *const names[2][3] = {
-        {"BertModel", "BertForSequenceClassification", "BertForMaskedLM"},
-        {"DistilBertModel", "DistilBertForSequenceClassification", "DistilBertForMaskedLM"}};
-    return names[strcmp(r->family, "bert") == 0 ? 0 : 1][r->head];
-}
-
-static void add_labels(char *out, size_t room, const model_recipe *r)
-{
-    add_text(out, room, "  \"id2label\": {");
-    for (size_t i = 0; i < r->labels; i++)
-        add_text(out, room, "%s\"%zu\": \"%s%zu\"", i ? ", " : "", i, "class ", i);
-    add_text(out, room, "},\n");
-}
-
-bool make_config(const char *folder, const model_recipe *r)
-{
-    char text[16384] = "{\n";
-    bool is_bert = strcmp(r->family, "bert") == 0;
-    const char *const names[2][5] = {
-        {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"},
-        {"dim", "n_layers", "n_heads", "hidden_dim", "activation"}};
-    const char *const *name = names[is_bert ? 0 : 1];
-    if (!r->no_architecture)
-        add_text(text, sizeof text, "  \"architectures\": [\"%s\"],\n", architecture_of(r));
-    add_text(text, sizeof text,
-             "  \"model_type\": \"%s\",\n  \"%s\": %zu,\n  \"%s\": %zu,\n  \"%s\": %zu,\n  \"%s\": %zu,\n",
-             r->family, name[0], r->hidden, name[1], r->layers, name[2], r->heads, name[3], r->inner);
-    add_text(text, sizeof text, "  \"%s\": \"%s\",\n  \"max_position_embeddings\": %zu,\n", name[4],
-             r->activation, r->positions);
-    if (is_bert)
-        add_text(text, sizeof text, "  \"layer_norm_eps\": 1e-12,\n  \"type_vocab_size\": %zu,\n", r->types);
-    if (r->head == MADE_CLASSIFIER)
-        add_labels(text, sizeof text, r);
-    if (r->problem)
-        add_text(text, sizeof text, "  \"problem_type\": \"%s\",\n", r->problem);
-    if (r->untied)
-        add_text(text, sizeof text, "  \"tie_word_embeddings\": false,\n");
-    if (r->more_config)
-        add_text(text, sizeof text, "  %s,\n", r->more_config);
-    add_text(text, sizeof text, "  \"pad_token_id\": 0,\n  \"vocab_size\": %zu\n}\n", r->vocab);
-    return work_write_text(folder, "config.json", text);
-}
-
-bool make_vocabulary(const char *folder, const model_recipe *r)
-{
-    static const char *const words[] = {
-        "[PAD]", "[UNK]", "[CLS]",  "[SEP]", "[MASK]", ".",     ",",       "!",    "the",    "a",
-        "film",  "plot",  "is",     "was",   "good",   "bad",   "fine",    "thin", "not",    "very",
-        "and",   "but",   "acting", "##ly",  "##es",   "##ing", "capital", "of",   "france", "paris"};
-    enum { WORDS = sizeof words / sizeof words[0] };
-    char path[WORK_PATH];
-    FILE *file = work_path(path, folder, "vocab.txt") ? fopen(path, "wb") : NULL;
-    for (size_t i = 0; file && i < r->vocab; i++) {
-        if (i < WORDS)
-            fprintf(file, "%s\n", words[i]);
-        else if (i < WORDS + 26)
-            fprintf(file, "%s%c\n", "##", (int)('a' + (i - WORDS)));
-        else
-            fprintf(file, "w%zu\n", i);
-    }
-    bool ok = file && fclose(file) == 0;
-    return ok && work_write_text(folder, "tokenizer_config.json", "{\"do_lower_case\": true}\n");
 }
 
 bool make_model(const char *folder, const model_recipe *recipe)

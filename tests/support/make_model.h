@@ -1,5 +1,5 @@
 /*
- * A writer of model folders with seeded random weights: config.json, safetensors (one file or shards) and vocab.txt, as
+ * A writer of model folders with seeded random weights: config.json, safetensors (one file or shards) and a tokenizer, as
  * Hugging Face would spell them.  For tests, benchmarks and the catalogue of bad inputs; uses nothing of the library.
  */
 #ifndef SUPPORT_MAKE_MODEL_H
@@ -9,7 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum made_head { MADE_NO_HEAD, MADE_CLASSIFIER, MADE_MASKED_LM } made_head;
+/* MADE_TOKENS, MADE_SPAN: token classification, question answering. */
+typedef enum made_head {
+    MADE_NO_HEAD,
+    MADE_CLASSIFIER,
+    MADE_MASKED_LM,
+    MADE_NEXT_TOKEN,
+    MADE_SEQUENCE_TO_SEQUENCE,
+    MADE_TOKENS,
+    MADE_SPAN
+} made_head;
 typedef enum made_dtype { MADE_F32, MADE_F16, MADE_BF16, MADE_F64 } made_dtype;
 
 /* One tensor on its way into the file; a recipe's edit function may change all of it. */
@@ -26,8 +35,13 @@ typedef struct made_tensor {
 } made_tensor;
 
 typedef struct model_recipe {
-    const char *family; /* "bert" or "distilbert"                                            */
+    const char *family; /* bert distilbert electra roberta albert gpt2 llama mistral qwen2 t5        */
     size_t hidden, layers, heads, inner, positions, types, vocab, labels;
+    size_t key_heads;      /* llama type; 0: heads                                                */
+    size_t head_width;     /* t5, llama type; 0: hidden / heads                                   */
+    size_t decoder_layers; /* t5; 0: layers                                                       */
+    size_t embedding;      /* electra, albert; 0: hidden                                          */
+    bool gated;            /* t5: gated-<activation>                                              */
     const char *activation;
     made_head head;
     const char *problem; /* problem_type or NULL                                              */
@@ -46,14 +60,15 @@ typedef struct model_recipe {
     void *edit_user;
 } model_recipe;
 
-/* A tiny classifier with two labels; change what should be otherwise. */
+/* A tiny model: a classifier with two labels, or one that puts out text (gpt2, llama type, t5); change what should be otherwise. */
 model_recipe model_recipe_tiny(const char *family);
-/* Sizes of the published base models, 30522 entries, 512 positions. */
+/* Sizes of a published model: the base models of encoders (30522 entries, 512 positions), GPT-2, T5-small, and for the Llama
+ * type a small one of 42 million parameters. */
 model_recipe model_recipe_base(const char *family);
 
 /* Write all files into an existing folder. */
 bool make_model(const char *folder, const model_recipe *recipe);
-/* Only the weights, only config.json, only vocab.txt and tokenizer_config.json. */
+/* Only the weights, only config.json, only the tokenizer: vocab.txt or a Unigram tokenizer.json, and tokenizer_config.json. */
 bool make_weights(const char *folder, const model_recipe *recipe);
 bool make_config(const char *folder, const model_recipe *recipe);
 bool make_vocabulary(const char *folder, const model_recipe *recipe);

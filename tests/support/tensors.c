@@ -135,7 +135,7 @@ void graph_reference(fixture *f, const graph *g, double **values)
     for (size_t i = 0; i < g->count; i++) {
         const graph_node *n = &g->nodes[i], *in[NODE_INPUTS] = {0};
         const double *inputs[NODE_INPUTS] = {0};
-        for (int j = 0; j < n->op->inputs; j++) {
+        for (int j = 0; j < n->op->inputs && n->in[j] != NODE_NONE; j++) {
             in[j] = &g->nodes[n->in[j]];
             inputs[j] = values[n->in[j]];
         }

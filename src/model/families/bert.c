@@ -1,11 +1,11 @@
 /*
  * BERT encoders (Devlin et al. 2019): post-norm blocks, absolute positions, segment embeddings.
  *
- * Known to go wrong: eps is 1e-12, not 1e-5; segments are added before positions, and both before the norm; the masked-LM
- * decoder shares the word embedding even when the file stores it twice; old checkpoints call norms gamma/beta; its bias
- * has two names.
+ * Known to go wrong: eps is 1e-12, not 1e-5; the masked-LM decoder shares the word embedding even when the file stores it
+ * twice, and its bias has two names; old checkpoints call norms gamma/beta; the next-sentence head's first output means that
+ * the second text follows.
  */
-#include "model/build.h"
+#include "model/encoder.h"
 
 static const config_key keys[] = {
     /*         key in config.json          field      default     range            */
@@ -46,26 +46,6 @@ static const weight_row_def weights[] = {
 static const char *const ignored[] = {
     "*position_ids", "*token_type_ids", "*pooler.dense.*", "cls.*", "classifier.*", "qa_outputs.*", NULL};
 
-static node forward(build *b)
-{
-    node x = site(b, "word", embed(b, "word", b->batch->ids)); /* gradients end here */
-    x = add(b, x, embed(b, "segment", b->batch->types));
-    x = site(b, "sum", add(b, x, embed(b, "position", b->batch->positions)));
-    x = site(b, "embeddings", norm(b, "norm", x));
-
-    for (size_t layer = 0; layer < b->config->layers; layer++) {
-        enter_layer(b, (int)layer);    /* "@" and "layer.N." from here on */
-        node rows = rows_needed(b, x); /* all, or in the last layer just the target's */
-        node heads = attend(b, linear(b, "@.query", rows), linear(b, "@.key", x), linear(b, "@.value", x));
-        node mixed = site(b, "attention_output", linear(b, "@.mix", site(b, "head_output", heads)));
-        node middle = norm(b, "@.attention_norm", add(b, rows, mixed));
-        node fed = linear(b, "@.down", activate(b, b->config->act, linear(b, "@.up", middle)));
-        x = site(b, "output", norm(b, "@.output_norm", add(b, middle, site(b, "mlp_output", fed))));
-    }
-    leave_layers(b);
-    return x;
-}
-
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
 static const weight_row_def classifier_weights[] = {
@@ -100,20 +80,34 @@ static const weight_row_def masked_lm_weights[] = {
     END_WEIGHTS,
 };
 
-static node predict_masked(build *b, node rows)
-{
-    node x = activate(b, b->config->act, linear(b, "transform", rows));
-    return linear(b, "decoder", norm(b, "transform_norm", x));
-}
-
 static const head masked_lm_head = {
     .task = TKR_TASK_MASKED_LM,
     .title = "masked LM",
     .architectures = (const char *const[]){"BertForMaskedLM", "BertForPreTraining", NULL},
     .weights = masked_lm_weights,
     .reads = READS_TARGET_ROWS,
-    .forward = predict_masked,
+    .forward = encoder_predict_plain,
 };
+
+static const weight_row_def next_sentence_weights[] = {
+    {.name = "pooler.weight", .stored = "pooler.dense.weight", .shape = "C C", .is_prefixed = true},
+    {.name = "pooler.bias", .stored = "pooler.dense.bias", .shape = "C", .is_prefixed = true},
+    LINEAR("classifier", "cls.seq_relationship", "2", "C"),
+    END_WEIGHTS,
+};
+
+static const head next_sentence_head = {
+    .task = TKR_TASK_SEQUENCE_CLASSIFICATION,
+    .title = "next sentence",
+    .architectures = (const char *const[]){"BertForNextSentencePrediction", NULL},
+    .weights = next_sentence_weights,
+    .outputs = (const char *const[]){"is_next", "not_next", NULL},
+    .reads = READS_FIRST_ROW,
+    .forward = classify,
+};
+
+static const head token_head = TOKEN_CLASSIFICATION("BertForTokenClassification");
+static const head answer_head = QUESTION_ANSWERING("BertForQuestionAnswering");
 
 const family bert_family = {
     .model_types = (const char *const[]){"bert", NULL},
@@ -122,6 +116,7 @@ const family bert_family = {
     .weights = weights,
     .prefix = "bert.",
     .ignored = ignored,
-    .forward = forward,
-    .heads = (const head *const[]){&classification_head, &masked_lm_head, NULL},
+    .forward = encoder_forward,
+    .heads = (const head *const[]){&classification_head, &masked_lm_head, &token_head, &answer_head,
+                                   &next_sentence_head, NULL},
 };

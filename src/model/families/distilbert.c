@@ -4,7 +4,7 @@
  * Known to go wrong: the classifier's middle layer is followed by ReLU, not tanh, and reads the first row itself; the norms'
  * eps is fixed at 1e-12 and no key of config.json; queries are scaled before the product, which is the same mathematics.
  */
-#include "model/build.h"
+#include "model/encoder.h"
 
 static const config_key keys[] = {
     /*         key in config.json          field      default     range            */
@@ -47,25 +47,6 @@ static const char *const ignored[] = {
     "*position_ids",    "vocab_transform.*", "vocab_layer_norm.*", "vocab_projector.*",
     "pre_classifier.*", "classifier.*",      "qa_outputs.*",       NULL};
 
-static node forward(build *b)
-{
-    node x = site(b, "word", embed(b, "word", b->batch->ids)); /* gradients end here */
-    x = site(b, "sum", add(b, x, embed(b, "position", b->batch->positions)));
-    x = site(b, "embeddings", norm(b, "norm", x));
-
-    for (size_t layer = 0; layer < b->config->layers; layer++) {
-        enter_layer(b, (int)layer);    /* "@" and "layer.N." from here on */
-        node rows = rows_needed(b, x); /* all, or in the last layer just the target's */
-        node heads = attend(b, linear(b, "@.query", rows), linear(b, "@.key", x), linear(b, "@.value", x));
-        node mixed = site(b, "attention_output", linear(b, "@.mix", site(b, "head_output", heads)));
-        node middle = norm(b, "@.attention_norm", add(b, mixed, rows));
-        node fed = linear(b, "@.down", activate(b, b->config->act, linear(b, "@.up", middle)));
-        x = site(b, "output", norm(b, "@.output_norm", add(b, site(b, "mlp_output", fed), middle)));
-    }
-    leave_layers(b);
-    return x;
-}
-
 /* ---- heads ------------------------------------------------------------------------------------------------------ */
 
 static const weight_row_def classifier_weights[] = {
@@ -96,20 +77,17 @@ static const weight_row_def masked_lm_weights[] = {
     END_WEIGHTS,
 };
 
-static node predict_masked(build *b, node rows)
-{
-    node x = activate(b, b->config->act, linear(b, "transform", rows));
-    return linear(b, "decoder", norm(b, "transform_norm", x));
-}
-
 static const head masked_lm_head = {
     .task = TKR_TASK_MASKED_LM,
     .title = "masked LM",
     .architectures = (const char *const[]){"DistilBertForMaskedLM", NULL},
     .weights = masked_lm_weights,
     .reads = READS_TARGET_ROWS,
-    .forward = predict_masked,
+    .forward = encoder_predict_plain,
 };
+
+static const head token_head = TOKEN_CLASSIFICATION("DistilBertForTokenClassification");
+static const head answer_head = QUESTION_ANSWERING("DistilBertForQuestionAnswering");
 
 const family distilbert_family = {
     .model_types = (const char *const[]){"distilbert", NULL},
@@ -119,6 +97,6 @@ const family distilbert_family = {
     .weights = weights,
     .prefix = "distilbert.",
     .ignored = ignored,
-    .forward = forward,
-    .heads = (const head *const[]){&classification_head, &masked_lm_head, NULL},
+    .forward = encoder_forward,
+    .heads = (const head *const[]){&classification_head, &masked_lm_head, &token_head, &answer_head, NULL},
 };

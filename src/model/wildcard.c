@@ -1,9 +1,9 @@
 /* Matching "*" without recursion: on a mismatch go back to the last star and let it take one character more. */
-#include "model/pattern.h"
+#include "model/wildcard.h"
 
 #include <stddef.h>
 
-bool pattern_matches(const char *pattern, const char *name)
+bool wildcard_matches(const char *pattern, const char *name)
 {
     const char *star = NULL, *retry = NULL;
     while (*name) {
@@ -25,10 +25,10 @@ bool pattern_matches(const char *pattern, const char *name)
     return *pattern == '\0';
 }
 
-bool pattern_any(const char *const *patterns, const char *name)
+bool wildcard_any(const char *const *patterns, const char *name)
 {
     for (; patterns && *patterns; patterns++)
-        if (pattern_matches(*patterns, name))
+        if (wildcard_matches(*patterns, name))
             return true;
     return false;
 }
