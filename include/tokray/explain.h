@@ -2,8 +2,8 @@
  * Questions and methods: which tokens made this prediction?
  *
  * question = model + input + target + features + removal.  The same little language everywhere (command line, C, Python,
- * HTTP): targets "label:POSITIVE", "class:1", "mask", "token:\"paris\"", "predicted", contrasts "a~b"; methods
- * "ig:steps=100,rule=mid,occlusion".
+ * HTTP): targets "label:POSITIVE", "class:1", "mask", "next", "gen:2", "token:\"paris\"", "predicted", contrasts "a~b";
+ * methods "ig:steps=100,rule=mid,occlusion".
  */
 #ifndef TOKRAY_EXPLAIN_H
 #define TOKRAY_EXPLAIN_H
@@ -31,7 +31,15 @@ typedef struct tkr_question {
     const char *removal;     /* "auto" (NULL), "mask", "attn", "pad", "unk", "zero", "delete", "mean"                */
     const char *at;          /* where gradients end: "word" (NULL), "sum", "embeddings"                              */
     tkr_truncate truncate;
-    unsigned char reserved[64];
+    /* Models that put out text (next token, sequence to sequence): the output that is explained ... */
+    const char *output_text; /* given; NULL and no ids: generated greedily where the target needs one               */
+    size_t output_text_bytes;
+    const int32_t *output_ids; /* given as ids, without a decoder start                                             */
+    size_t output_id_count;
+    size_t max_new;          /* tokens to generate at most; 0: 20                                                   */
+    const char *per_target;  /* several steps: "each" its own target or their "sum"; NULL: each for "all", else sum */
+    bool prompt_only;        /* earlier outputs are fixed context, not features                                     */
+    unsigned char reserved[63];
 } tkr_question;
 
 TKR_API tkr_question tkr_question_defaults(void);
@@ -60,6 +68,12 @@ TKR_API tkr_status tkr_plan_explain(tkr_session *session, const tkr_question *qu
 /* Hidden states, attention and logits of one input at named sites ("embeddings", "layer.3.output", "layer.*.attention.probs",
  * "logits"; comma-separated).  One array a site, named like it.  Site names: docs/architecture.md. */
 TKR_API tkr_result *tkr_capture(tkr_session *session, const tkr_question *question, const char *sites, tkr_error *error);
+
+/* What the model puts out after the question's input, greedily: at most question->max_new tokens, fewer when it ends by itself.
+ * The result's tokens carry it (is_output, probability); arrays "output.logprob" and "output.margin" (best logit less the
+ * second best) over its TOKENS, tkr_result_output its text.  One pass over the input, then one row a token.
+ * Errors: usage.capability for models that put out no text. */
+TKR_API tkr_result *tkr_generate(tkr_session *session, const tkr_question *question, tkr_error *error);
 
 /* Derivative of the target's measure with respect to every row at question->at: array "gradient", TOKENS x HIDDEN. */
 TKR_API tkr_result *tkr_gradient(tkr_session *session, const tkr_question *question, tkr_error *error);

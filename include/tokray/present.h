@@ -57,7 +57,7 @@ typedef struct tkr_table_options {
 } tkr_table_options;
 TKR_API tkr_table_options tkr_table_options_defaults(void);
 
-/* Tidy table, one row a number: prompt,row,target,method,i,token,start,end,word,score,stderr,share,special. */
+/* Tidy table, one row a number: prompt,row,target,method,i,token,start,end,word,score,stderr,share,special,step. */
 TKR_API tkr_status tkr_present_table(const tkr_result *result, const tkr_table_options *options, tkr_sink_fn *sink, void *user,
                                      tkr_error *error);
 

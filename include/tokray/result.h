@@ -49,10 +49,15 @@ TKR_API size_t tkr_axis_size(const tkr_axis *axis);
 /* Label of one entry (the feature's text, the class name, "embeddings"); NULL past the end. */
 TKR_API const char *tkr_axis_label(const tkr_axis *axis, size_t index);
 
-/* What was explained. */
+/* Text of the output that was generated or given ("" when there is none), and how it ended: "eos", "length", "given" or "". */
+TKR_API const char *tkr_result_output(const tkr_result *result, const char **end);
+
+/* What was explained.  kind: "label", "token" (a mask or the next token), "gen" (a step of the output), "output" (the sum over
+ * its steps), "start", "end", "span" (question answering).  position: the token it is read at; step: of the output, or -1.
+ * Scores of a step are NaN for features that come after it. */
 typedef struct tkr_target_facts {
     const char *id, *kind, *label, *foil, *measure, *chosen_by; /* foil: other side of a contrast, or NULL */
-    int64_t index, foil_index, position;                        /* -1 when there is none                   */
+    int64_t index, foil_index, position, step;                  /* -1 when there is none                   */
     double value, baseline_value, probability;                  /* NaN when it has none                    */
 } tkr_target_facts;
 TKR_API bool tkr_result_target(const tkr_result *result, size_t index, tkr_target_facts *facts);

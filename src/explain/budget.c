@@ -13,12 +13,12 @@ static size_t small_bytes(const question *q, size_t sequences, size_t targets, s
 {
     size_t per_row = 64, per_token = 512, fixed = (size_t)5 << 20; /* arenas grow by blocks of up to 1 MiB */
     size_t words = (q->feature_count + 63) / 64;
-    size_t seeds = sequences * q->reads * q->outputs * sizeof(real);
+    size_t seeds = sequences * q->reads * model_outputs(q->model) * sizeof(real);
     size_t rows = sequences * q->length * per_row + q->length * per_token;
     size_t scores = runs * targets * (q->length + q->feature_count) * 16;
     size_t remembered = (size_t)(variants + 64) * 4 * (words * 8 + targets * sizeof(score) + 1);
     size_t products = (size_t)pool_threads(q->session->threads) * gemm_scratch_bytes(q->model->kernels);
-    return fixed + seeds + rows + scores + remembered + products + q->outputs * 16;
+    return fixed + seeds + rows + scores + remembered + products + model_outputs(q->model) * 16;
 }
 
 /* Bytes and work of a pass over `sequences` copies of the input. */
@@ -91,9 +91,10 @@ static void add_demand(demand *d, method_cost c)
     d->backward += c.backward;
 }
 
-tkr_status plan_explain(const question *q, const method_spec *list, size_t count, size_t targets, tkr_plan *plan,
-                        run_plan_sizes *sizes, tkr_error *error)
+tkr_status plan_explain(const question *q, const method_spec *list, size_t count, tkr_plan *plan, run_plan_sizes *sizes,
+                        tkr_error *error)
 {
+    const size_t targets = q->target_count;
     demand scoring = {.evaluations = count, .at_once = count, .forward = count}, line = {0}; /* the finding's check scores one variant a method */
     bool gradient = false;
     for (size_t i = 0; i < count; i++) {

@@ -9,9 +9,8 @@ typedef struct run_plan_sizes {
     size_t gradient_sequences; /* points at once   */
 } run_plan_sizes;
 
-/* Count the work of the methods and fit batches into the session's memory.  targets: how many there will be.
- * plan->bytes: in, what was held when the call began; out, the whole.  limit.memory when not even one sequence at a time fits. */
-tkr_status plan_explain(const question *q, const method_spec *list, size_t count, size_t targets, tkr_plan *plan,
-                        run_plan_sizes *sizes, tkr_error *error);
+/* Count the work of the methods and fit batches into the session's memory.  plan->bytes: in, what was held when the call began; out, the whole.  limit.memory when not even one sequence at a time fits. */
+tkr_status plan_explain(const question *q, const method_spec *list, size_t count, tkr_plan *plan, run_plan_sizes *sizes,
+                        tkr_error *error);
 
 #endif

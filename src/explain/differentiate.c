@@ -25,7 +25,7 @@ static void read_endpoint(const question *q, const pass *p, endpoint *out)
 {
     memcpy(out->rows, pass_values(p, 0), q->length * gradient_width(q) * sizeof(real));
     for (size_t t = 0; t < q->target_count; t++)
-        out->values[t] = measure_value(&q->targets[t].f, pass_logits(p, 0, q->targets[t].read), q->outputs);
+        out->values[t] = target_value(q, &q->targets[t], p, 0);
 }
 
 tkr_status endpoint_of_input(const question *q, endpoint *out, tkr_error *error)
@@ -46,7 +46,13 @@ const char *baseline_name(const question *q, view baseline)
             return names[i];
     if (view_begins(baseline, VIEW("text:")))
         return "text";
-    return tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_MASK) >= 0 ? "mask" : "mean";
+    bool has_pad = tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_PAD) >= 0;
+    switch (model_shape(q->model)) { /* methods.md 5.1 */
+    case FAMILY_ENCODER: return tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_MASK) >= 0 ? "mask" : "mean";
+    case FAMILY_ENCODER_DECODER: return has_pad ? "pad" : "mean";
+    case FAMILY_DECODER: break;
+    }
+    return "mean";
 }
 
 /* Rows of feature tokens become this embedding (NULL: 0). */
@@ -74,12 +80,12 @@ static tkr_status fill_from_text(const question *q, pass *p, view text, tkr_erro
     if (!e)
         return error->code;
     tkr_status status = TKR_OK;
-    if (e->count != q->length) {
+    if (e->count != q->input_length) {
         fail(error, TKR_E_USAGE_BASELINE, "the baseline text has %zu tokens, the input %zu; they must be equally long", e->count,
-             q->length);
+             q->input_length);
         status = error->code;
     }
-    for (size_t i = 0; !status && i < q->length; i++)
+    for (size_t i = 0; !status && i < q->input_length; i++)
         if (q->feature_of[i] != UINT32_MAX)
             p->batch.ids[i] = e->tokens[i].id;
     tkr_encoding_free(e);
@@ -171,12 +177,9 @@ static pass *new_line_pass(const question *q, size_t sequences, line *l, tkr_err
 /* d f_target / d logits of every read row of a pass. */
 static void fill_seed(const question *q, const pass *p, size_t t, real *seed)
 {
-    const target *wanted = &q->targets[t];
-    memset(seed, 0, p->batch.targets * q->outputs * sizeof *seed);
-    for (size_t k = 0; k < p->batch.sequences; k++) {
-        size_t row = p->batch.target_begin[k] + wanted->read;
-        measure_gradient(&wanted->f, pass_logits(p, k, wanted->read), q->outputs, seed + row * q->outputs);
-    }
+    memset(seed, 0, p->batch.targets * model_outputs(q->model) * sizeof *seed);
+    for (size_t k = 0; k < p->batch.sequences; k++)
+        target_seed(q, &q->targets[t], p, k, seed);
 }
 
 /* One forward and a backward a target over a batch of points. */
@@ -187,8 +190,7 @@ static tkr_status visit_batch(const question *q, pass *p, size_t first, real *se
         fill_seed(q, p, t, seed);
         status = pass_backward(p, seed, error);
         for (size_t k = 0; !status && k < p->batch.sequences; k++)
-            visit(user, first + k, t, pass_gradient(p, k),
-                  measure_value(&q->targets[t].f, pass_logits(p, k, q->targets[t].read), q->outputs));
+            visit(user, first + k, t, pass_gradient(p, k), target_value(q, &q->targets[t], p, k));
     }
     return status;
 }
@@ -198,7 +200,7 @@ tkr_status differentiate(const question *q, const endpoint *from, const endpoint
 {
     line l = {.from = from, .to = to, .length = q->length, .width = gradient_width(q)};
     size_t most = sequences ? sequences : 1, batches = (count + most - 1) / most, done = 0;
-    real *seed = memory_new_aligned((most < count ? most : count) * q->reads * q->outputs * sizeof *seed);
+    real *seed = memory_new_aligned((most < count ? most : count) * q->reads * model_outputs(q->model) * sizeof *seed);
     tkr_status status = seed ? TKR_OK : fail_memory(error, "gradient seeds", count);
     pass *p = NULL;
     for (size_t b = 0; !status && b < batches; b++) {
@@ -223,9 +225,10 @@ tkr_status differentiate(const question *q, const endpoint *from, const endpoint
 
 const real *differentiate_clean(const question *q, size_t t, tkr_error *error)
 {
-    real *seed = memory_new_aligned(q->clean->batch.targets * q->outputs * sizeof *seed);
+    size_t bytes = q->clean->batch.targets * model_outputs(q->model) * sizeof(real);
+    real *seed = memory_new_aligned(bytes);
     if (!seed)
-        return fail_memory(error, "gradient seeds", q->outputs), NULL;
+        return fail_memory(error, "gradient seeds", bytes), NULL;
     fill_seed(q, q->clean, t, seed);
     tkr_status status = pass_backward(q->clean, seed, error);
     memory_free(seed);

@@ -7,16 +7,16 @@
 #include "base/failure.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "base/number.h"
 #include "explain/budget.h"
 #include "explain/record.h"
 
-static size_t targets_expected(const question *q)
-{
-    view spec = view_of(q->asked->target ? q->asked->target : "predicted");
-    bool all = view_is(spec, "all") && q->model->task == TKR_TASK_SEQUENCE_CLASSIFICATION;
-    return all ? q->outputs : q->reads;
-}
+/* The inputs of one question: one, or for a contrast of answers that need inputs of their own one a side. */
+typedef struct sides {
+    question q[2];
+    scorer *scorer[2];
+    run_plan_sizes sizes[2];
+    size_t count;
+} sides;
 
 /* ---- one method ---- */
 
@@ -47,90 +47,167 @@ static tkr_status check_finite(const method_call *c, tkr_error *error)
     return TKR_OK;
 }
 
-static tkr_status run_method(const question *q, const method_spec *spec, scorer *s, const run_plan_sizes *sizes, tkr_result *r,
-                             tkr_error *error)
+/* Scores that have no meaning: of later outputs, and of what the removal cannot take away. */
+static void blank_undefined(const method_call *c)
 {
-    method_call c = {.q = q, .scorer = s, .method = spec->method, .id = result_text(r, view_of(spec->id)), .arguments = spec->arguments,
-                     .gradient_sequences = sizes->gradient_sequences, .result = r};
-    double begun = clock_seconds(), special = (double)NAN;
-    size_t special_count = 0;
-    arena_mark mark = arena_get_mark(q->arena);
-    c.token_scores = ARENA_NEW(q->arena, double, q->target_count * q->length);
-    c.scores = ARENA_NEW(q->arena, double, q->target_count * q->feature_count);
-    c.base = ARENA_NEW(q->arena, double, q->target_count);
-    tkr_status status = c.id && c.token_scores && c.scores && c.base ? TKR_OK : fail_memory(error, "scores", q->length);
-    for (size_t t = 0; !status && t < q->target_count; t++)
-        c.base[t] = (double)NAN;
+    const question *q = c->q;
+    for (size_t t = 0; t < q->target_count; t++)
+        for (size_t f = 0; f < q->feature_count; f++)
+            if (!(c->method->scores_tokens ? question_sees(q, t, f) : question_removes(q, t, f)))
+                c->scores[t * q->feature_count + f] = (double)NAN;
+}
+
+static tkr_status make_call(method_call *c, tkr_error *error)
+{
+    const question *q = c->q;
+    c->token_scores = ARENA_NEW(q->arena, double, q->target_count * q->length);
+    c->scores = ARENA_NEW(q->arena, double, q->target_count * q->feature_count);
+    c->base = ARENA_NEW(q->arena, double, q->target_count);
+    c->value = ARENA_NEW(q->arena, double, q->target_count);
+    c->sum = ARENA_NEW(q->arena, double, q->target_count);
+    if (!c->id || !c->token_scores || !c->scores || !c->base || !c->value || !c->sum)
+        return fail_memory(error, "scores", q->length);
+    for (size_t t = 0; t < q->target_count; t++) {
+        c->base[t] = (double)NAN;
+        c->value[t] = q->targets[t].value;
+    }
+    return TKR_OK;
+}
+
+/* One side by one method. */
+static tkr_status run_side(method_call *c, tkr_error *error)
+{
+    tkr_status status = make_call(c, error);
     if (!status)
-        status = spec->method->run(&c, error);
-    if (!status && spec->method->scores_tokens)
-        sum_features(q, c.token_scores, c.scores, &special, &special_count);
+        status = c->method->run(c, error);
+    if (!status && c->method->scores_tokens)
+        sum_features(c->q, c->token_scores, c->scores, &c->special, &c->special_count);
     if (!status)
-        status = check_finite(&c, error);
+        status = check_finite(c, error);
+    for (size_t t = 0; !status && t < c->q->target_count; t++)
+        c->sum[t] = method_sum(c, t);
     if (!status)
-        status = record_run(r, &c, special, special_count, clock_seconds() - begun, error);
-    arena_release(q->arena, mark);
+        blank_undefined(c);
+    return status;
+}
+
+/* a - b, exact for all methods that are linear in f. */
+static void subtract(method_call *a, const method_call *b)
+{
+    for (size_t i = 0; i < a->q->feature_count; i++)
+        a->scores[i] -= b->scores[i];
+    a->base[0] -= b->base[0];
+    a->value[0] -= b->value[0];
+    a->sum[0] -= b->sum[0];
+    a->special -= b->special;
+    a->evaluations += b->evaluations;
+    a->forward += b->forward;
+    a->backward += b->backward;
+}
+
+static tkr_status run_method(const sides *s, const method_spec *spec, tkr_result *r, tkr_error *error)
+{
+    arena_mark mark = arena_get_mark(s->q[0].arena);
+    const char *id = result_text(r, view_of(spec->id));
+    method_call calls[2];
+    double begun = clock_seconds();
+    tkr_status status = TKR_OK;
+    for (size_t i = 0; !status && i < s->count; i++) {
+        calls[i] = (method_call){.q = &s->q[i], .scorer = s->scorer[i], .method = spec->method, .id = id, .arguments = spec->arguments,
+                                 .gradient_sequences = s->sizes[i].gradient_sequences, .result = r, .special = (double)NAN};
+        status = run_side(&calls[i], error);
+    }
+    if (!status && s->count == 2)
+        subtract(&calls[0], &calls[1]);
+    if (!status)
+        status = record_run(r, &calls[0], clock_seconds() - begun, error);
+    arena_release(s->q[0].arena, mark);
     return status;
 }
 
 /* ---- the finding's check ---- */
 
-/* Feature that pushes hardest towards the first target; the strongest of any sign when none does. */
+/* Feature that pushes hardest towards the first target; the strongest of any sign when none does; SIZE_MAX: none has a score. */
 static size_t top_feature(const tkr_array *scores)
 {
-    size_t best = 0, strongest = 0, n = scores->axes[1]->size;
-    for (size_t f = 1; f < n; f++) {
-        if (scores->data[f] > scores->data[best])
+    size_t best = SIZE_MAX, strongest = SIZE_MAX;
+    for (size_t f = 0; f < scores->axes[1]->size; f++) {
+        float now = scores->data[f];
+        if (isnan(now))
+            continue;
+        if (best == SIZE_MAX || now > scores->data[best])
             best = f;
-        if (fabsf(scores->data[f]) > fabsf(scores->data[strongest]))
+        if (strongest == SIZE_MAX || fabsf(now) > fabsf(scores->data[strongest]))
             strongest = f;
     }
-    return scores->data[best] > 0 ? best : strongest;
+    return best != SIZE_MAX && scores->data[best] > 0 ? best : strongest;
 }
 
-static tkr_status check_finding(const question *q, scorer *s, tkr_result *r, tkr_error *error)
+/* Score of the first target without one feature. */
+static tkr_status score_without(const sides *s, size_t dropped, score *out, tkr_error *error)
 {
-    size_t words = scorer_words(s);
-    uint64_t *masks = NEW(uint64_t, r->run_count * words);
-    score *scores = NEW(score, r->run_count * q->target_count);
-    tkr_status status = masks && scores ? TKR_OK : fail_memory(error, "the check of the finding", words);
-    for (size_t m = 0; !status && m < r->run_count; m++) {
-        coalition_fill(masks + m * words, q->feature_count);
-        coalition_drop(masks + m * words, top_feature(r->runs[m].scores));
+    const question *q = &s->q[0];
+    *out = (score){0};
+    for (size_t i = 0; i < s->count; i++) {
+        size_t words = scorer_words(s->scorer[i]);
+        uint64_t *mask = NEW(uint64_t, words);
+        score *scores = NEW(score, s->q[i].target_count);
+        tkr_status status = mask && scores ? TKR_OK : fail_memory(error, "the check of the finding", words);
+        if (!status) {
+            coalition_fill(mask, q->feature_count);
+            coalition_drop(mask, dropped);
+            status = scorer_score(s->scorer[i], "check", mask, 1, scores, error);
+        }
+        if (!status && i == 0)
+            *out = scores[0];
+        else if (!status)
+            out->value -= scores[0].value;
+        memory_free(mask);
+        memory_free(scores);
+        if (status)
+            return status;
     }
-    if (!status)
-        status = scorer_score(s, "check", masks, r->run_count, scores, error);
-    bool has_probability = q->link != LINK_NONE;
+    return TKR_OK;
+}
+
+static tkr_status check_finding(const sides *s, tkr_result *r, tkr_error *error)
+{
+    const question *q = &s->q[0];
+    tkr_status status = TKR_OK;
     for (size_t m = 0; !status && m < r->run_count; m++) {
-        const score *without = &scores[m * q->target_count];
-        bool by_probability = has_probability && q->targets[0].f.foil < 0;
+        size_t top = top_feature(r->runs[m].scores);
+        score without;
+        if (top == SIZE_MAX || !question_removes(q, 0, top))
+            continue;
+        status = score_without(s, top, &without, error);
+        bool by_probability = q->link != LINK_NONE && !r->targets[0].foil;
         tkr_checked checked = {.method = r->runs[m].facts.id,
                                .removal = removal_id(q->removal),
-                               .measure = by_probability ? "probability" : measure_id(q->targets[0].f.measure),
-                               .feature = top_feature(r->runs[m].scores),
-                               .before = by_probability ? q->targets[0].probability : q->targets[0].value,
-                               .after = by_probability ? without->probability : without->value};
-        status = result_add_checked(r, checked, error);
+                               .measure = by_probability ? "probability" : measure_id(q->targets[0].measure),
+                               .feature = top,
+                               .before = by_probability ? q->targets[0].probability : r->targets[0].value,
+                               .after = by_probability ? without.probability : without.value};
+        if (!status)
+            status = result_add_checked(r, checked, error);
     }
-    memory_free(masks);
-    memory_free(scores);
     return status;
 }
 
 /* ---- all together ---- */
 
-static tkr_status run_methods(const question *q, const method_spec *list, size_t count, const run_plan_sizes *sizes, tkr_result *r,
-                              tkr_error *error)
+static tkr_status run_methods(sides *s, const method_spec *list, size_t count, tkr_result *r, tkr_error *error)
 {
-    scorer *s = scorer_new(q, sizes->score_sequences, error);
-    if (!s)
-        return error->code;
     tkr_status status = record_room_for_runs(r, count, error);
+    for (size_t i = 0; !status && i < s->count; i++) {
+        s->scorer[i] = scorer_new(&s->q[i], s->sizes[i].score_sequences, error);
+        status = s->scorer[i] ? TKR_OK : error->code;
+    }
     for (size_t i = 0; !status && i < count; i++)
-        status = run_method(q, &list[i], s, sizes, r, error);
+        status = run_method(s, &list[i], r, error);
     if (!status)
-        status = check_finding(q, s, r, error);
-    scorer_free(s);
+        status = check_finding(s, r, error);
+    for (size_t i = 0; i < s->count; i++)
+        scorer_free(s->scorer[i]);
     return status;
 }
 
@@ -142,51 +219,103 @@ static bool any_gradient(const method_spec *list, size_t count)
     return false;
 }
 
-/* Plan before the clean run: tokens and features are known, targets are counted from the text of the target. */
-static tkr_status plan_first(tkr_session *s, const tkr_question *asked, const method_spec *list, size_t count, tkr_plan *plan,
-                             run_plan_sizes *sizes, tkr_error *error)
+/* Understand the question, as two when the sides of a contrast need inputs of their own. */
+static tkr_status init_sides(sides *s, tkr_session *session, const tkr_question *asked, arena *a, tkr_error *error)
 {
-    arena *a = arena_new(SIZE_MAX);
-    if (!a)
-        return fail_memory(error, "the plan", 0);
-    question q;
-    tkr_status status = question_init(&q, s, asked, (question_wish){.plan_only = true}, a, error);
-    if (!status) {
-        status = plan_explain(&q, list, count, targets_expected(&q), plan, sizes, error);
-        question_fini(&q);
+    *s = (sides){.count = 1};
+    tkr_status status = question_init(&s->q[0], session, asked, (question_wish){0}, a, error);
+    if (status || !targets_need_two_inputs(&s->q[0]))
+        return status;
+    const side both[2] = {s->q[0].a, s->q[0].foil};
+    for (s->count = 0; !status && s->count < 2; s->count++) {
+        tkr_question *one = ARENA_NEW(a, tkr_question, 1);
+        char *spec = arena_copy_text(a, both[s->count].spec);
+        if (!one || !spec)
+            return fail_memory(error, "a contrast", sizeof *one);
+        *one = *asked;
+        one->target = spec;
+        one->measure = asked->measure ? asked->measure : measure_id(MEASURE_LOGPROB);
+        status = question_init(&s->q[s->count], session, one, (question_wish){0}, a, error);
     }
-    arena_free(a);
+    s->q[0].asked = asked; /* what is recorded and hashed is what was asked */
     return status;
 }
 
+static tkr_status plan_sides(sides *s, method_spec *list, size_t count, tkr_plan *plan, tkr_error *error)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].method->settle)
+            list[i].method->settle(&s->q[0], &list[i].arguments);
+    const tkr_plan begun = *plan;
+    tkr_status status = plan_explain(&s->q[0], list, count, plan, &s->sizes[0], error);
+    if (status || s->count == 1)
+        return status;
+    tkr_plan second = begun;
+    second.bytes += plan->bytes - plan->bytes_weights - begun.bytes;
+    status = plan_explain(&s->q[1], list, count, &second, &s->sizes[1], error);
+    plan->bytes = second.bytes;
+    plan->bytes_activations += second.bytes_activations;
+    plan->bytes_results += second.bytes_results;
+    plan->evaluations += second.evaluations;
+    plan->forward_rows += second.forward_rows;
+    plan->backward_rows += second.backward_rows;
+    plan->gflop += second.gflop;
+    plan->seconds_estimate += second.seconds_estimate;
+    return status;
+}
+
+static tkr_status run_sides(sides *s, bool gradient, tkr_error *error)
+{
+    tkr_status status = TKR_OK;
+    for (size_t i = 0; !status && i < s->count; i++)
+        status = question_run(&s->q[i], (question_wish){.gradient = gradient}, error);
+    return status;
+}
+
+/* The result tells of the first side; a second one is its foil. */
+static tkr_status record_sides(const sides *s, tkr_result *r, tkr_error *error)
+{
+    tkr_status status = record_question(r, &s->q[0], error);
+    if (status || s->count == 1)
+        return status;
+    const target *foil = &s->q[1].targets[0];
+    r->targets[0].foil = result_text(r, view_of(foil->label));
+    r->targets[0].foil_index = foil->term_count == 1 ? foil->terms[0].f.a : -1;
+    r->targets[0].value -= foil->value;
+    return r->targets[0].foil ? TKR_OK : fail_memory(error, "a target", 1);
+}
+
 /* held: heap bytes when the call began. */
-static tkr_status explain_in(tkr_session *s, const tkr_question *asked, const char *methods, uint64_t held, arena *a, tkr_result *r,
+static tkr_status explain_in(tkr_session *session, const tkr_question *asked, const char *methods, uint64_t held, arena *a, tkr_result *r,
                              tkr_error *error)
 {
     double begun = clock_seconds();
     method_spec *list = NULL;
     size_t count = 0;
     tkr_plan plan = {.bytes = held};
-    run_plan_sizes sizes = {0};
-    tkr_status status = methods_parse(methods, a, &list, &count, error);
+    sides *s = ARENA_NEW(a, sides, 1);
+    tkr_status status = s ? methods_parse(methods, a, &list, &count, error) : fail_memory(error, "an explanation", sizeof *s);
     if (!status)
-        status = plan_first(s, asked, list, count, &plan, &sizes, error);
-    question q;
+        status = init_sides(s, session, asked, a, error);
     if (!status)
-        status = question_init(&q, s, asked, (question_wish){.gradient = any_gradient(list, count)}, a, error);
+        status = plan_sides(s, list, count, &plan, error);
+    if (!status)
+        status = run_sides(s, any_gradient(list, count), error);
+    if (!status)
+        status = record_sides(s, r, error);
+    if (!status)
+        status = run_methods(s, list, count, r, error);
+    if (!status)
+        status = record_identity(r, &s->q[0], methods, error);
+    for (size_t i = 0; s && i < 2; i++)
+        question_fini(&s->q[i]);
     if (status)
         return status;
-    r->seconds_tokenize = q.seconds_tokenize;
-    status = record_question(r, &q, error);
-    if (!status)
-        status = run_methods(&q, list, count, &sizes, r, error);
-    if (!status)
-        status = record_identity(r, &q, methods, error);
-    question_fini(&q);
+    r->seconds_tokenize = s->q[0].seconds_tokenize;
     r->seconds_explain = clock_seconds() - begun - r->seconds_tokenize;
     r->seconds_total = clock_seconds() - begun;
     r->peak_memory = tkr_memory_peak();
-    return status;
+    return TKR_OK;
 }
 
 static bool arguments_missing(const tkr_session *s, const tkr_question *q, tkr_error *error)
@@ -222,10 +351,12 @@ tkr_status tkr_plan_explain(tkr_session *s, const tkr_question *asked, const cha
     arena *a = arena_new(SIZE_MAX);
     method_spec *list = NULL;
     size_t count = 0;
-    run_plan_sizes sizes = {0};
-    tkr_status status = a ? methods_parse(methods, a, &list, &count, error) : fail_memory(error, "the plan", 0);
+    sides *both = a ? ARENA_NEW(a, sides, 1) : NULL;
+    tkr_status status = both ? methods_parse(methods, a, &list, &count, error) : fail_memory(error, "the plan", 0);
     if (!status)
-        status = plan_first(s, asked, list, count, plan, &sizes, error);
+        status = init_sides(both, s, asked, a, error);
+    if (!status)
+        status = plan_sides(both, list, count, plan, error);
     arena_free(a);
     return status;
 }

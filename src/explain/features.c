@@ -20,17 +20,35 @@ typedef struct stretch {
     int64_t begin, end;
 } stretch;
 
-static bool is_player(const question *q, size_t i)
+/* Some decoders have one token for unknown, begin and end: that is no word. */
+static bool is_only_unknown(const question *q, int32_t id)
 {
-    if (q->encoding && q->encoding->tokens[i].is_template)
-        return false;
-    tkr_special role = q->encoding ? q->encoding->tokens[i].special : tokenizer_role(q->model->tokenizer, q->ids[i]);
-    return role == TKR_SPECIAL_NONE || role == TKR_SPECIAL_UNK;
+    static const tkr_special others[] = {TKR_SPECIAL_CLS, TKR_SPECIAL_SEP, TKR_SPECIAL_PAD, TKR_SPECIAL_BOS, TKR_SPECIAL_EOS};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (tokenizer_role_id(q->model->tokenizer, others[i]) == id)
+            return false;
+    return true;
 }
 
-static int32_t text_of(const question *q, size_t i) { return q->encoding ? q->encoding->tokens[i].text : 0; }
+/* Are the tokens behind the input earlier outputs, or only part of a target? */
+static bool outputs_are_players(const question *q)
+{
+    return !q->asked->prompt_only && !(view_is(view_of(q->a.kind), "token") && q->a.position < 0);
+}
 
-static view bytes_of(const question *q, int32_t text) { return text == 1 ? q->pair : q->text; }
+static bool is_player(const question *q, size_t i)
+{
+    const tkr_token *t = &q->tokens[i];
+    if (t->is_template || (i >= q->input_length && !outputs_are_players(q)))
+        return false;
+    return t->special == TKR_SPECIAL_NONE || (t->special == TKR_SPECIAL_UNK && is_only_unknown(q, t->id));
+}
+
+/* Which text a token belongs to; input ids are one text without bytes. */
+static int32_t text_of(const question *q, size_t i) { return q->tokens[i].text < 0 ? 0 : q->tokens[i].text; }
+
+/* Were input and output given as text?  Outputs always have one. */
+static bool has_bytes(const question *q, size_t i) { return q->tokens[i].begin >= 0; }
 
 /* ---- grouping: feature_of[i] becomes a group number, in text order ---- */
 
@@ -46,12 +64,10 @@ static size_t group_tokens(question *q)
 /* Without a text, a piece that begins with "##" goes on with the word before it. */
 static bool continues_word(const question *q, size_t i)
 {
-    if (q->encoding) {
-        const tkr_token *now = &q->encoding->tokens[i], *before = &q->encoding->tokens[i - 1];
+    const tkr_token *now = &q->tokens[i], *before = &q->tokens[i - 1];
+    if (has_bytes(q, i) || has_bytes(q, i - 1))
         return now->text == before->text && now->word == before->word && now->word >= 0;
-    }
-    const char *piece = tokenizer_piece(q->model->tokenizer, q->ids[i]);
-    return piece && view_begins(view_of(piece), VIEW("##"));
+    return view_begins(view_of(now->raw), VIEW("##"));
 }
 
 static size_t group_words(question *q)
@@ -101,10 +117,10 @@ static size_t group_stretches(question *q, size_t (*end_of)(view text, size_t at
     for (size_t i = 0; i < q->length; i++) {
         if (!is_player(q, i))
             continue;
-        size_t begin = (size_t)q->encoding->tokens[i].begin;
+        size_t begin = (size_t)q->tokens[i].begin;
         if (!is_open || text_of(q, i) != text || begin >= end) {
             text = text_of(q, i);
-            end = end_of(bytes_of(q, text), begin);
+            end = end_of(q->texts[text], begin);
             count++;
             is_open = true;
         }
@@ -121,8 +137,8 @@ static tkr_status span_error(const stretch *spans, size_t index, view text, tkr_
                     (long long)s.end, text.size);
     if (s.end <= s.begin)
         return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) is empty", index, (long long)s.begin, (long long)s.end);
-    for (int side = 0; side < 2; side++) {
-        int64_t at = side ? s.end : s.begin;
+    for (int end = 0; end < 2; end++) {
+        int64_t at = end ? s.end : s.begin;
         if (at < (int64_t)text.size && ((unsigned char)text.data[at] & 0xC0) == 0x80)
             return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) splits a character at byte %lld", index,
                         (long long)s.begin, (long long)s.end, (long long)at);
@@ -155,7 +171,7 @@ static tkr_status read_spans(question *q, view json, stretch **spans, size_t *co
             break;
         }
         (*spans)[i] = (stretch){json_integer_value(begin), json_integer_value(end)};
-        status = span_error(*spans, i, q->text, error);
+        status = span_error(*spans, i, q->texts[0], error);
     }
     json_decref(root);
     return status;
@@ -176,7 +192,7 @@ static tkr_status group_spans(question *q, view json, size_t *count, tkr_error *
     for (size_t i = 0; i < q->length; i++) {
         if (!is_player(q, i) || text_of(q, i) != 0)
             continue;
-        const tkr_token *t = &q->encoding->tokens[i];
+        const tkr_token *t = &q->tokens[i];
         for (size_t s = 0; s < span_count; s++)
             if (t->begin < spans[s].end && spans[s].begin < t->end) {
                 if (number[s] == 0)
@@ -190,25 +206,34 @@ static tkr_status group_spans(question *q, view json, size_t *count, tkr_error *
 
 /* ---- from group numbers to features ---- */
 
+/* Byte-level tokens bring the space before a word along: a label begins after it, unless there is nothing else. */
+static void trim_space(view text, int64_t *begin, int64_t end)
+{
+    int64_t at = *begin;
+    while (at < end && is_space(text.data[at]))
+        at++;
+    *begin = at < end ? at : *begin;
+}
+
 /* The user's bytes from the first to the last member; for ids the vocabulary entries. */
 static void describe(question *q, feature *f)
 {
     size_t first = f->members[0], last = f->members[f->count - 1];
     f->begin = f->end = -1;
     f->text = text_of(q, first);
-    if (q->encoding) {
-        f->begin = q->encoding->tokens[first].begin;
-        f->end = q->encoding->tokens[last].end;
+    if (has_bytes(q, first)) {
+        f->begin = q->tokens[first].begin;
+        f->end = q->tokens[last].end;
         if (f->end < f->begin)
             f->end = f->begin;
-        f->label = view_slice(bytes_of(q, f->text), (size_t)f->begin, (size_t)f->end);
+        trim_space(q->texts[f->text], &f->begin, f->end);
+        f->label = view_slice(q->texts[f->text], (size_t)f->begin, (size_t)f->end);
         return;
     }
     buffer joined;
     buffer_init(&joined, 1 << 16);
     for (size_t m = 0; m < f->count; m++) {
-        const char *piece = tokenizer_piece(q->model->tokenizer, q->ids[f->members[m]]);
-        view v = view_of(piece ? piece : "");
+        view v = view_of(q->tokens[f->members[m]].raw);
         buffer_view(&joined, m > 0 && view_begins(v, VIEW("##")) ? view_slice(v, 2, v.size) : v);
     }
     char *label = arena_copy_text(q->arena, buffer_as_view(&joined));
@@ -238,7 +263,7 @@ static tkr_status collect(question *q, size_t count, tkr_error *error)
 
 static tkr_status needs_text(const question *q, const char *kind, tkr_error *error)
 {
-    if (q->encoding)
+    if (q->has_text)
         return TKR_OK;
     fail(error, TKR_E_USAGE_CONFLICT, "features %s need a text; ids have tokens and words", kind);
     fail_field(error, "features", -1, 0);

@@ -53,6 +53,10 @@ typedef struct method_call {
     double *token_scores;         /* [targets][length], zeroed: gradient methods add here ...    */
     double *scores;               /* [targets][features], zeroed: ... removal methods write here */
     double *base;                 /* [targets] f(baseline) of additive methods, else NaN         */
+    /* filled around run */
+    double *value, *sum;          /* [targets] f(input), sum of the token scores                 */
+    double special;               /* first target: what lies on tokens that are in no feature ... */
+    size_t special_count;         /* ... and how many there are                                  */
     uint64_t evaluations, forward, backward;
 } method_call;
 
@@ -69,6 +73,8 @@ struct method {
     unsigned needs;
     bool scores_tokens;           /* fills token_scores                        */
     bool is_fast;                 /* part of -M fast: about 2n passes at most  */
+    /* Fill in what depends on the model, before the plan; NULL: nothing does. */
+    void (*settle)(const question *q, arguments *a);
     method_cost (*cost)(const arguments *a, size_t features, size_t targets);
     tkr_status (*run)(method_call *c, tkr_error *error);
 };

@@ -9,7 +9,23 @@ static size_t length_of(const pass_shape *shape, size_t sequence)
     return shape->lengths ? shape->lengths[sequence] : shape->length;
 }
 
-/* begin, positions and target_begin follow from the shape. */
+static bool has_decoder(const pass *p) { return model_shape(p->session->model) == FAMILY_ENCODER_DECODER; }
+
+static size_t output_length_of(const pass_shape *shape, size_t sequence)
+{
+    return shape->output_lengths ? shape->output_lengths[sequence] : shape->output_length;
+}
+
+/* Position ids of one sequence count from 0 in each stack. */
+static void number_positions(batch *b, size_t sequence)
+{
+    size_t begin = b->begin[sequence], end = b->begin[sequence + 1];
+    size_t middle = b->output_begin ? b->output_begin[sequence] : end;
+    for (size_t i = begin; i < end; i++)
+        b->positions[i] = (int32_t)(i < middle ? i - begin : i - middle);
+}
+
+/* begin, output_begin, positions and target_begin follow from the shape. */
 static bool lay_out(pass *p)
 {
     const pass_shape *shape = &p->shape;
@@ -26,14 +42,17 @@ static bool lay_out(pass *p)
     b->target_rows = ARENA_NEW(p->arena, int32_t, b->targets);
     if (shape->hides)
         b->hidden = ARENA_NEW(p->arena, uint8_t, b->rows);
+    if (has_decoder(p))
+        b->output_begin = ARENA_NEW(p->arena, uint32_t, b->sequences);
     if (arena_failed(p->arena))
         return false;
     for (size_t s = 0; s < shape->sequences; s++) {
         size_t length = length_of(shape, s);
         b->begin[s + 1] = b->begin[s] + (uint32_t)length;
         b->target_begin[s + 1] = b->target_begin[s] + (uint32_t)shape->reads;
-        for (size_t i = 0; i < length; i++)
-            b->positions[b->begin[s] + i] = (int32_t)i;
+        if (b->output_begin)
+            b->output_begin[s] = b->begin[s + 1] - (uint32_t)output_length_of(shape, s);
+        number_positions(b, s);
     }
     return true;
 }
@@ -68,7 +87,7 @@ pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error)
     }
     if (model_graph_new(s->model, &p->batch, shape->wish, p->arena, &p->graph, error) || find_site(p, error))
         goto fail;
-    p->shape.lengths = NULL; /* the caller's array is not needed any more */
+    p->shape.lengths = p->shape.output_lengths = NULL; /* the caller's arrays are not needed any more */
     if (p->graph.logits != NODE_NONE)
         p->graph.graph->nodes[p->graph.logits].is_kept = true;
     return p;
@@ -132,6 +151,8 @@ const real *pass_logits(const pass *p, size_t sequence, size_t read)
     size_t row = p->batch.target_begin[sequence] + read;
     return runner_value(p->runner, p->graph.logits) + row * model_outputs(p->session->model);
 }
+
+size_t pass_length(const pass *p, size_t sequence) { return p->batch.begin[sequence + 1] - p->batch.begin[sequence]; }
 
 static const real *first_row(const pass *p, const real *rows, size_t sequence)
 {

@@ -13,6 +13,8 @@ typedef struct pass_shape {
     size_t sequences;
     const uint32_t *lengths;  /* [sequences]; NULL: all are `length` long             */
     size_t length;
+    size_t output_length;     /* encoder-decoders: how many of them are decoder inputs (the last ones) ...  */
+    const uint32_t *output_lengths; /* ... of each sequence, where they differ                */
     size_t reads;             /* rows a sequence whose logits are read (1 for classification) */
     bool backward;            /* room for gradients at site `at`                      */
     const char *at;           /* site kept readable (and, with backward, where gradients end); NULL: none */
@@ -44,8 +46,10 @@ tkr_status pass_forward(pass *p, tkr_error *error);
 tkr_status pass_intervene(pass *p, const char *site, intervene_fn *call, void *user, tkr_error *error);
 tkr_status pass_backward(pass *p, const real *seed, tkr_error *error);
 
-/* Logits of read number `read` of a sequence: [outputs]. */
+/* Logits of read number `read` of a sequence: [model outputs]. */
 const real *pass_logits(const pass *p, size_t sequence, size_t read);
+/* Rows of one sequence. */
+size_t pass_length(const pass *p, size_t sequence);
 /* Values and gradients at shape.at of a sequence's first row: [length, hidden]. */
 const real *pass_values(const pass *p, size_t sequence);
 const real *pass_gradient(const pass *p, size_t sequence);

@@ -1,10 +1,8 @@
-/* Understanding a question: text or ids, measure, removal, place; then one clean run. */
+/* Understanding a question: input, target, output, removal, place, features; then one clean run. */
 #include "explain/question.h"
 
 #include "base/clock.h"
 #include "base/failure.h"
-#include "base/memory.h"
-#include "base/utf8.h"
 
 static const char *const removal_ids[REMOVAL_COUNT] = {
 #define REMOVAL_ROW(name, id) id,
@@ -26,72 +24,12 @@ bool removal_find(view name, removal *out)
 
 tkr_question tkr_question_defaults(void) { return (tkr_question){0}; }
 
-static view given(const char *text, size_t bytes) { return bytes ? (view){text, bytes} : view_of(text); }
-
-static tkr_status read_ids(question *q, tkr_error *error)
-{
-    const tkr_question *a = q->asked;
-    if (a->id_count > model_max_tokens(q->model)) {
-        fail(error, TKR_E_INPUT_TOO_LONG, "input has %zu tokens, the model takes %zu", a->id_count, model_max_tokens(q->model));
-        return TKR_E_INPUT_TOO_LONG;
-    }
-    q->length = a->id_count;
-    q->ids = ARENA_NEW(q->arena, int32_t, q->length);
-    q->types = ARENA_NEW(q->arena, int32_t, q->length);
-    if (!q->ids || !q->types)
-        return fail_memory(error, "token ids", q->length);
-    for (size_t i = 0; i < q->length; i++) {
-        q->ids[i] = a->ids[i];
-        q->types[i] = a->segments ? a->segments[i] : 0;
-        if (q->ids[i] < 0 || (size_t)q->ids[i] >= q->model->config.vocab)
-            return fail(error, TKR_E_INPUT_TOKEN_ID, "token %zu has id %d; the model has %zu rows", i, q->ids[i],
-                        q->model->config.vocab);
-    }
-    return TKR_OK;
-}
-
-static tkr_status read_text(question *q, tkr_error *error)
-{
-    const tkr_question *a = q->asked;
-    q->text = given(a->text, a->text_bytes);
-    q->pair = given(a->pair, a->pair_bytes);
-    q->encoding = tkr_tokenize(q->model, q->text.data, q->text.size, a->pair ? q->pair.data : NULL, q->pair.size, a->truncate,
-                               model_max_tokens(q->model), error);
-    if (!q->encoding) {
-        fail_field(error, "text", -1, 0);
-        return error->code;
-    }
-    q->length = q->encoding->count;
-    q->ids = ARENA_NEW(q->arena, int32_t, q->length);
-    q->types = ARENA_NEW(q->arena, int32_t, q->length);
-    if (!q->ids || !q->types)
-        return fail_memory(error, "tokens", q->length);
-    for (size_t i = 0; i < q->length; i++) {
-        q->ids[i] = q->encoding->tokens[i].id;
-        q->types[i] = q->encoding->tokens[i].segment;
-    }
-    return TKR_OK;
-}
-
-static tkr_status read_input(question *q, tkr_error *error)
-{
-    const tkr_question *a = q->asked;
-    if (a->text && a->ids)
-        return fail(error, TKR_E_USAGE_CONFLICT, "a text and token ids exclude each other");
-    if (!a->text && !a->ids)
-        return fail(error, TKR_E_USAGE_TEXT, "no text given");
-    tkr_status status = a->ids ? read_ids(q, error) : read_text(q, error);
-    if (!status && q->length == 0)
-        status = fail(error, TKR_E_INPUT_EMPTY, "the text has no token to explain");
-    return status;
-}
-
 static tkr_status read_removal(question *q, tkr_error *error)
 {
     view name = view_of(q->asked->removal ? q->asked->removal : "auto");
-    bool has_mask = tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_MASK) >= 0;
+    bool looks_around = model_shape(q->model) == FAMILY_ENCODER && tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_MASK) >= 0;
     if (view_is(name, "auto")) {
-        q->removal = has_mask ? REMOVAL_MASK : REMOVAL_ATTN;
+        q->removal = looks_around ? REMOVAL_MASK : REMOVAL_ATTN;
         return TKR_OK;
     }
     if (!removal_find(name, &q->removal)) {
@@ -103,6 +41,9 @@ static tkr_status read_removal(question *q, tkr_error *error)
         [REMOVAL_MASK] = TKR_SPECIAL_MASK, [REMOVAL_PAD] = TKR_SPECIAL_PAD, [REMOVAL_UNK] = TKR_SPECIAL_UNK};
     if (roles[q->removal] && tokenizer_role_id(q->model->tokenizer, roles[q->removal]) < 0)
         return fail(error, TKR_E_USAGE_CAPABILITY, "removal %s: the model's tokenizer has no such token", removal_id(q->removal));
+    bool each_token = q->model->task == TKR_TASK_TOKEN_CLASSIFICATION || q->model->task == TKR_TASK_QUESTION_ANSWERING;
+    if (q->removal == REMOVAL_DELETE && each_token)
+        return fail(error, TKR_E_USAGE_CAPABILITY, "removal delete would move the tokens that the answer is about; mask or attn");
     return TKR_OK;
 }
 
@@ -122,21 +63,25 @@ static tkr_status read_place(question *q, tkr_error *error)
 
 static link link_of(const tkr_model *m)
 {
-    if (m->task != TKR_TASK_SEQUENCE_CLASSIFICATION)
-        return LINK_SOFTMAX;
-    if (m->problem == PROBLEM_REGRESSION)
+    bool classifies = m->task == TKR_TASK_SEQUENCE_CLASSIFICATION;
+    if (classifies && m->problem == PROBLEM_REGRESSION)
         return LINK_NONE;
-    return m->problem == PROBLEM_MULTI_LABEL || m->label_count == 1 ? LINK_SIGMOID : LINK_SOFTMAX;
+    bool one_label = m->label_count == 1 && (classifies || m->task == TKR_TASK_TOKEN_CLASSIFICATION);
+    return one_label || (classifies && m->problem == PROBLEM_MULTI_LABEL) ? LINK_SIGMOID : LINK_SOFTMAX;
 }
+
+/* ---- passes over the question's rows ---- */
 
 pass_shape question_shape(const question *q, size_t sequences, bool backward)
 {
+    bool has_decoder = model_shape(q->model) == FAMILY_ENCODER_DECODER;
     return (pass_shape){.sequences = sequences,
                         .length = q->length,
+                        .output_length = has_decoder ? q->length - q->input_length : 0,
                         .reads = q->reads,
                         .backward = backward,
                         .at = backward ? q->at : NULL,
-                        .wish.no_head = q->outputs == 0};
+                        .wish.no_head = model_outputs(q->model) == 0};
 }
 
 void question_fill(const question *q, pass *p, size_t sequence)
@@ -146,55 +91,117 @@ void question_fill(const question *q, pass *p, size_t sequence)
     for (size_t i = 0; i < q->length; i++) {
         b->ids[first + i] = q->ids[i];
         b->types[first + i] = q->types[i];
-        b->positions[first + i] = (int32_t)i;
         if (b->hidden)
             b->hidden[first + i] = 0;
     }
+    if (!b->output_begin) /* of the input as it was asked: what a removal puts in moves nobody */
+        model_positions(q->model, q->ids, q->length, b->positions + first);
     for (size_t r = 0; r < q->reads; r++)
-        b->target_rows[read + r] = (int32_t)(first + q->read_positions[r]);
+        b->target_rows[read + r] = batch_head_row(b, sequence, q->read_positions[r]);
 }
 
-static tkr_status run_clean(question *q, question_wish wish, tkr_error *error)
+/* ---- what can be asked of a feature ---- */
+
+/* Rows that later tokens do not reach: an encoder's none, a decoder's all, the second stack of an encoder-decoder. */
+static bool is_causal(const question *q, size_t row)
 {
-    pass_shape shape = question_shape(q, 1, wish.gradient);
-    shape.wish.all_rows = wish.all_rows;
-    q->clean = pass_new(q->session, &shape, error);
-    if (!q->clean)
-        return error->code;
-    question_fill(q, q->clean, 0);
-    return wish.all_rows ? TKR_OK : pass_forward(q->clean, error); /* captures mark their sites first */
+    family_shape shape = model_shape(q->model);
+    return shape == FAMILY_DECODER || (shape == FAMILY_ENCODER_DECODER && row >= q->input_length);
 }
+
+bool question_sees(const question *q, size_t t, size_t f)
+{
+    size_t first = q->features[f].members[0];
+    return !is_causal(q, first) || first <= q->targets[t].last_row;
+}
+
+/* `attn` cannot take away the row that the answer is read at: it sees itself through the residual stream. */
+static bool is_read(const question *q, const target *t, size_t f)
+{
+    for (size_t k = 0; k < t->term_count; k++) {
+        size_t row = q->read_positions[t->terms[k].read];
+        if (row < q->length && q->feature_of[row] == f && !q->token_fixed[row])
+            return true;
+    }
+    return false;
+}
+
+bool question_removes(const question *q, size_t t, size_t f)
+{
+    bool hides = q->removal == REMOVAL_ATTN && q->model->task != TKR_TASK_QUESTION_ANSWERING;
+    return question_sees(q, t, f) && !q->is_fixed[f] && !(hides && is_read(q, &q->targets[t], f));
+}
+
+/* Of a decoder's input the first token stays, or a query would see no key, and under `attn` the only row that is read
+ * (methods.md 0.5, rules 4 and 5). */
+static tkr_status fix_tokens(question *q, tkr_error *error)
+{
+    q->token_fixed = ARENA_NEW(q->arena, bool, q->length);
+    q->is_fixed = ARENA_NEW(q->arena, bool, q->feature_count);
+    if (!q->token_fixed || !q->is_fixed)
+        return fail_memory(error, "features", q->feature_count);
+    bool hides = q->removal == REMOVAL_ATTN, is_decoder = model_shape(q->model) == FAMILY_DECODER;
+    q->token_fixed[0] = is_decoder && (hides || q->removal == REMOVAL_DELETE);
+    if (hides && q->reads == 1 && model_shape(q->model) != FAMILY_ENCODER)
+        q->token_fixed[q->read_positions[0]] = true;
+    for (size_t f = 0; f < q->feature_count; f++) {
+        q->is_fixed[f] = true;
+        for (size_t m = 0; m < q->features[f].count; m++)
+            q->is_fixed[f] = q->is_fixed[f] && q->token_fixed[q->features[f].members[m]];
+    }
+    return TKR_OK;
+}
+
+/* ---- together ---- */
 
 tkr_status question_init(question *q, tkr_session *s, const tkr_question *asked, question_wish wish, arena *a, tkr_error *error)
 {
-    *q = (question){.session = s, .model = s->model, .asked = asked, .arena = a};
-    q->outputs = model_outputs(s->model);
-    q->link = link_of(s->model);
+    *q = (question){.session = s, .model = s->model, .asked = asked, .arena = a, .link = link_of(s->model)};
+    q->outputs_width = model_outputs(s->model);
     reporter_begin(&s->reporter);
     double begun = clock_seconds();
-    tkr_status status = read_input(q, error);
+    tkr_status status = input_read(q, error);
     q->seconds_tokenize = clock_seconds() - begun;
+    if (!status && s->model->task == TKR_TASK_QUESTION_ANSWERING)
+        q->outputs_width = q->length;
     if (!status)
         status = read_removal(q, error);
     if (!status)
         status = read_place(q, error);
+    bool has_target = s->model->task != TKR_TASK_NONE && (!wish.all_rows || s->model->task == TKR_TASK_SEQUENCE_TO_SEQUENCE || asked->target);
+    if (!status && has_target)
+        status = targets_parse(q, error);
+    if (!status && has_target)
+        status = output_lay_out(q, error);
     if (!status)
-        status = targets_find_reads(q, wish.all_rows, error);
+        status = reads_find(q, wish.all_rows, error);
     if (!status && !wish.no_features)
         status = features_find(q, error);
-    if (!status && !wish.plan_only)
-        status = run_clean(q, wish, error);
-    if (!status && !wish.plan_only && !wish.all_rows)
-        status = targets_find(q, error);
-    if (status)
-        question_fini(q);
+    if (!status && !wish.no_features)
+        status = fix_tokens(q, error);
     return status;
+}
+
+tkr_status question_run(question *q, question_wish wish, tkr_error *error)
+{
+    pass_shape shape = question_shape(q, 1, wish.gradient);
+    shape.wish.all_rows = wish.all_rows;
+    q->column_room = ARENA_NEW(q->arena, real, q->outputs_width);
+    q->seed_room = ARENA_NEW(q->arena, real, q->outputs_width);
+    if (!q->column_room || !q->seed_room)
+        return fail_memory(error, "readings", q->outputs_width);
+    q->clean = pass_new(q->session, &shape, error);
+    if (!q->clean)
+        return error->code;
+    question_fill(q, q->clean, 0);
+    if (wish.all_rows) /* captures mark their sites first */
+        return TKR_OK;
+    tkr_status status = pass_forward(q->clean, error);
+    return status ? status : targets_freeze(q, error);
 }
 
 void question_fini(question *q)
 {
     pass_free(q->clean);
-    tkr_encoding_free(q->encoding);
     q->clean = NULL;
-    q->encoding = NULL;
 }

@@ -32,40 +32,78 @@ bool removal_find(view name, removal *out);
 typedef struct feature {
     const uint32_t *members; /* token indices, ascending */
     size_t count;
-    int32_t text;            /* 0 or 1                                           */
+    int32_t text;            /* 0, 1 or 2: the output                            */
     int64_t begin, end;      /* bytes of that text; -1 for ids                   */
     view label;              /* the user's bytes, or the vocabulary entries      */
 } feature;
 
+/* One summand of a target: a measure of one read (reading.h). */
+typedef struct term {
+    size_t read;
+    measured f;
+} term;
+
 typedef struct target {
     const char *id, *kind, *chosen_by;
-    const char *label, *foil_label; /* foil_label NULL: no contrast               */
-    measured f;
-    size_t read;             /* which of the read rows                           */
-    double value;            /* f of the clean input                             */
-    double probability;      /* of output a in the clean run; NaN: none          */
+    const char *label, *foil_label; /* foil_label NULL: no contrast                       */
+    const term *terms;       /* f is their sum: one, or one a token of a longer answer    */
+    size_t term_count;
+    measure measure;
+    int64_t position, step;  /* token it is read at, step of the output; -1: none         */
+    size_t last_row;         /* the last token whose row is read                          */
+    double value;            /* f of the clean input                                      */
+    double probability;      /* of the answer in the clean run; NaN: none                 */
 } target;
+
+/* One side of a target: what a~b is made of, understood (targets.c). */
+typedef struct side {
+    view spec;
+    size_t offset;           /* of spec inside the target string                          */
+    const char *kind;        /* "predicted", "label", "token", "mask", "pos", "gen", "all", "start", "end", NULL: no side */
+    const int32_t *outputs;  /* the answer: one output or several tokens; NULL: whatever the model says */
+    size_t output_count;
+    view text;               /* of a token: what the user wrote                           */
+    int64_t position;        /* -1: not given                                             */
+} side;
+
+typedef enum output_source { OUTPUT_NONE, OUTPUT_GENERATED, OUTPUT_GIVEN } output_source;
 
 typedef struct question {
     tkr_session *session;
     const tkr_model *model;
     const tkr_question *asked;
     arena *arena;
-    /* input */
-    view text, pair;         /* text.data NULL: ids were given                   */
-    tkr_encoding *encoding;
+    /* input: texts[0], its pair, and the output's text; data NULL: none, or ids were given */
+    view texts[3];
+    size_t dropped;          /* tokens that truncation removed                            */
+    bool has_text;           /* tokens have offsets                                       */
     double seconds_tokenize;
-    size_t length;           /* tokens                                           */
-    int32_t *ids, *types;
+    /* the rows of the model: input tokens, then decoder inputs (a start, earlier outputs) or what a target adds */
+    size_t length, input_length;
+    tkr_token *tokens;       /* [length + 1]                                              */
+    int32_t *ids, *types;    /* [length]                                                  */
+    /* the output: outputs[t] is token length_of_input + t (+ 1 after a decoder start) where that is a row */
+    output_source output_source;
+    const char *output_end;  /* "eos", "length" or NULL                                   */
+    int32_t *outputs;        /* [output_count]                                            */
+    size_t output_count, output_limit;
+    double *output_logprob, *output_margin; /* [output_count] as generated; NULL: given    */
+    /* what is asked */
+    side a, foil;
+    measure measure;         /* MEASURE_COUNT until the number of terms is known: the user named none */
+    bool sums_steps;         /* one target: the sum over all read rows           */
     /* features */
     const char *feature_kind;
     feature *features;
     size_t feature_count;
     uint32_t *feature_of;    /* [length]; UINT32_MAX: in no feature              */
+    bool *token_fixed;       /* [length] stays when its feature is removed (methods.md 0.5) */
+    bool *is_fixed;          /* [features] all of its tokens stay                */
     /* read rows and targets */
-    size_t reads;
-    uint32_t *read_positions; /* [reads] token index of each read row            */
-    size_t outputs;
+    size_t reads;            /* rows whose logits are read                       */
+    uint32_t *read_positions; /* [reads] token index of each read row, ascending */
+    size_t outputs_width;    /* numbers in one reading (reads.c)                 */
+    real *column_room, *seed_room; /* [outputs_width] for one reading, and one derivative */
     link link;
     target *targets;
     size_t target_count;
@@ -78,14 +116,15 @@ typedef struct question {
 /* What is left to tkr_explain's caller after parsing. */
 typedef struct question_wish {
     bool gradient;           /* the clean pass must allow a way back             */
-    bool all_rows;           /* captures: keep every row, read all rows of a masked LM */
+    bool all_rows;           /* captures: keep every row, read every row that has logits */
     bool no_features;        /* captures and plain gradients need none           */
-    bool plan_only;          /* tokens and features only: no run, no targets     */
 } question_wish;
 
-/* Understand and run once.  Everything lives in the arena but the encoding and the clean pass, which question_fini frees.
- * Errors carry field and byte offset.  On failure nothing needs to be freed. */
+/* Understand: tokens, the output if the target needs one (generated here), features, reads, how many targets.  Everything
+ * lives in the arena.  Errors carry field and byte offset.  On failure nothing needs to be freed. */
 tkr_status question_init(question *q, tkr_session *s, const tkr_question *asked, question_wish wish, arena *a, tkr_error *error);
+/* Run once (not for captures, which mark their sites first) and freeze the targets. */
+tkr_status question_run(question *q, question_wish wish, tkr_error *error);
 void question_fini(question *q);
 
 /* Fill a pass's sequence with the question's ids, types and read rows. */
@@ -93,9 +132,33 @@ void question_fill(const question *q, pass *p, size_t sequence);
 /* Pass shape for `sequences` copies of the input. */
 pass_shape question_shape(const question *q, size_t sequences, bool backward);
 
+/* Does f of this target depend on feature f at all (it is no later output)?  And can the removal take the feature away? */
+bool question_sees(const question *q, size_t target, size_t feature);
+bool question_removes(const question *q, size_t target, size_t feature);
+
+/* One reading: a row of logits, or in question answering the start (0) or end (1) logits of all tokens; valid until the next. */
+const real *question_reading(const question *q, const pass *p, size_t sequence, size_t read);
+/* What an answer is called: the label, the text of the vocabulary entry, in question answering the token. */
+const char *question_output_name(const question *q, size_t index);
+
+/* Of the whole target in sequence `sequence` of a pass that has run: f, and the probability of its answer. */
+double target_value(const question *q, const target *t, const pass *p, size_t sequence);
+double target_probability(const question *q, const target *t, const pass *p, size_t sequence);
+/* df / d logits of all read rows of a sequence are added to seed (of the pass: [batch.targets, model outputs]). */
+void target_seed(const question *q, const target *t, const pass *p, size_t sequence, real *seed);
+
 /* parts, each in its own file */
-tkr_status features_find(question *q, tkr_error *error);                 /* features.c */
-tkr_status targets_find_reads(question *q, bool all_rows, tkr_error *error); /* targets.c: before the clean run  */
-tkr_status targets_find(question *q, tkr_error *error);                  /* targets.c: after the clean run   */
+tkr_status input_read(question *q, tkr_error *error);                    /* input.c: tokens of text or ids          */
+tkr_status targets_parse(question *q, tkr_error *error);                 /* targets.c: the sides, the measure       */
+tkr_status output_lay_out(question *q, tkr_error *error);                /* output.c: decoder inputs, masks of an answer */
+tkr_status reads_find(question *q, bool all_rows, tkr_error *error);     /* reads.c: read rows, number of targets   */
+tkr_status features_find(question *q, tkr_error *error);                 /* features.c                              */
+tkr_status targets_freeze(question *q, tkr_error *error);                /* targets.c: after the clean run          */
+/* Do the two sides of a contrast need inputs of their own (answers of different tokens before the last)? */
+bool targets_need_two_inputs(const question *q);
+/* A token of this id that comes from no text. */
+tkr_token question_token(const question *q, int32_t id);
+/* Row of step t of the output: where its logits are read. */
+size_t output_row(const question *q, size_t step);
 
 #endif

@@ -36,13 +36,16 @@ static tkr_status record_model(tkr_result *r, const question *q, tkr_error *erro
     return TKR_OK;
 }
 
-static void record_input(tkr_result *r, const char *id, view text, const question *q)
+static void record_input(tkr_result *r, size_t which, const question *q)
 {
-    size_t dropped = q->encoding ? q->encoding->dropped : 0;
-    result_input *in = &r->inputs[r->input_count++];
-    *in = (result_input){.id = id, .text = result_text(r, text), .bytes = text.size};
-    if (dropped) {
-        in->tokens_before_cut = q->length + dropped;
+    static const char *const ids[] = {"in", "pair", "out"};
+    view text = q->texts[which];
+    result_input *in = &r->inputs[which];
+    if (!text.data)
+        return;
+    *in = (result_input){.id = ids[which], .text = result_text(r, text), .bytes = text.size};
+    if (q->dropped && which < 2) {
+        in->tokens_before_cut = q->input_length + q->dropped;
         in->cut_side = q->asked->truncate == TKR_TRUNCATE_START ? "start" : "end";
     }
 }
@@ -65,12 +68,12 @@ static bool splits_grapheme(view text, size_t at)
 static void number_units(tkr_result *r, const question *q)
 {
     size_t unit = 0;
-    for (size_t i = 0; i < q->length; i++) {
+    for (size_t i = 0; i < r->token_count; i++) {
         result_token *now = &r->tokens[i], *before = i ? &r->tokens[i - 1] : NULL;
         now->unit = SIZE_MAX;
-        if (!q->encoding || now->token.begin < 0)
+        if (now->token.begin < 0)
             continue;
-        view text = now->token.text == 1 ? q->pair : q->text;
+        view text = q->texts[now->token.text];
         bool joins = before && before->unit != SIZE_MAX && before->token.text == now->token.text &&
                      (now->token.begin < before->token.end ||
                       (now->token.begin == before->token.end && splits_grapheme(text, (size_t)now->token.begin)));
@@ -78,23 +81,36 @@ static void number_units(tkr_result *r, const question *q)
     }
 }
 
+/* Number of an output in the output, -1 for the input's tokens and a decoder's start. */
+static int64_t step_of(const question *q, size_t i)
+{
+    bool has_decoder = model_shape(q->model) == FAMILY_ENCODER_DECODER;
+    return i < q->input_length + has_decoder ? -1 : (int64_t)(i - q->input_length - has_decoder);
+}
+
+/* The last output is a target but no row of the model: one token more than rows. */
+static size_t count_tokens(const question *q)
+{
+    int64_t next = step_of(q, q->length);
+    return q->length + (q->output_count > 0 && next >= 0 && (size_t)next < q->output_count);
+}
+
 static tkr_status record_tokens(tkr_result *r, const question *q, tkr_error *error)
 {
-    r->tokens = ARENA_NEW(r->arena, result_token, q->length);
+    size_t count = count_tokens(q);
+    r->tokens = ARENA_NEW(r->arena, result_token, count);
     if (!r->tokens)
-        return fail_memory(error, "tokens", q->length);
-    r->token_count = q->length;
-    for (size_t i = 0; i < q->length; i++) {
-        tkr_token t = {.id = q->ids[i], .segment = q->types[i], .text = -1, .word = -1, .begin = -1, .end = -1};
-        if (q->encoding)
-            t = q->encoding->tokens[i];
-        else {
-            t.special = tokenizer_role(q->model->tokenizer, t.id);
-            t.raw = tokenizer_piece(q->model->tokenizer, t.id);
-        }
+        return fail_memory(error, "tokens", count);
+    r->token_count = count;
+    for (size_t i = 0; i < count; i++) {
+        tkr_token t = q->tokens[i];
+        int64_t step = step_of(q, i);
         t.raw = copy(r, t.raw ? t.raw : "");
-        bool is_feature = q->feature_of && q->feature_of[i] != UINT32_MAX;
-        r->tokens[i] = (result_token){.token = t, .feature = is_feature ? q->feature_of[i] : SIZE_MAX};
+        bool is_feature = i < q->length && q->feature_of && q->feature_of[i] != UINT32_MAX;
+        r->tokens[i] = (result_token){.token = t, .feature = is_feature ? q->feature_of[i] : SIZE_MAX, .step = step,
+                                      .is_output = i >= q->input_length, .probability = (double)NAN};
+        if (step >= 0 && q->output_logprob)
+            r->tokens[i].probability = exp(q->output_logprob[step]);
     }
     number_units(r, q);
     return TKR_OK;
@@ -135,21 +151,20 @@ static size_t next_largest(const real *z, size_t outputs, size_t last)
 
 static tkr_status record_prediction(tkr_result *r, const question *q, tkr_error *error)
 {
-    size_t read = q->target_count ? q->targets[0].read : 0, count = q->outputs < PREDICTIONS_MOST ? q->outputs : PREDICTIONS_MOST;
-    const real *z = pass_logits(q->clean, 0, read);
+    size_t width = q->outputs_width, count = width < PREDICTIONS_MOST ? width : PREDICTIONS_MOST;
+    const real *z = question_reading(q, q->clean, 0, q->targets[0].terms[0].read);
     r->predictions = ARENA_NEW(r->arena, tkr_prediction, count);
     if (!r->predictions)
         return fail_memory(error, "the prediction", count);
     size_t last = SIZE_MAX;
     for (size_t k = 0; k < count; k++) {
-        size_t best = next_largest(z, q->outputs, last);
-        r->predictions[k] = (tkr_prediction){.label = copy(r, model_output_name(q->model, best)), .index = best,
-                                             .logit = (double)z[best],
-                                             .probability = link_probability(q->link, z, q->outputs, best)};
+        size_t best = next_largest(z, width, last);
+        r->predictions[k] = (tkr_prediction){.label = copy(r, question_output_name(q, best)), .index = best, .logit = (double)z[best],
+                                             .probability = link_probability(q->link, z, width, best)};
         last = best;
     }
     r->prediction_count = count;
-    r->entropy = link_entropy(q->link, z, q->outputs);
+    r->entropy = link_entropy(q->link, z, width);
     return TKR_OK;
 }
 
@@ -159,15 +174,18 @@ static tkr_status record_targets(tkr_result *r, const question *q, tkr_error *er
     if (!r->targets)
         return fail_memory(error, "targets", q->target_count);
     r->target_count = q->target_count;
-    bool at_token = q->model->task == TKR_TASK_MASKED_LM;
     for (size_t t = 0; t < q->target_count; t++) {
         const target *from = &q->targets[t];
+        bool is_one = from->term_count == 1;
         r->targets[t] = (tkr_target_facts){.id = copy(r, from->id), .kind = from->kind, .label = copy(r, from->label),
-                                           .foil = copy(r, from->foil_label), .measure = measure_id(from->f.measure),
-                                           .chosen_by = from->chosen_by, .index = from->f.a, .foil_index = from->f.foil,
-                                           .position = at_token ? (int64_t)q->read_positions[from->read] : -1,
-                                           .value = from->value, .baseline_value = (double)NAN,
+                                           .foil = copy(r, from->foil_label), .measure = measure_id(from->measure),
+                                           .chosen_by = from->chosen_by, .index = is_one ? from->terms[0].f.a : -1,
+                                           .foil_index = is_one ? from->terms[0].f.foil : -1, .position = from->position,
+                                           .step = from->step, .value = from->value, .baseline_value = (double)NAN,
                                            .probability = from->probability};
+        for (size_t i = q->input_length; from->step >= 0 && i < r->token_count; i++)
+            if (r->tokens[i].step == from->step && from->foil_label == NULL)
+                r->tokens[i].probability = from->probability;
     }
     return TKR_OK;
 }
@@ -175,18 +193,17 @@ static tkr_status record_targets(tkr_result *r, const question *q, tkr_error *er
 tkr_status record_question(tkr_result *r, const question *q, tkr_error *error)
 {
     tkr_status status = record_model(r, q, error);
-    if (!status && q->encoding) {
-        record_input(r, "in", q->text, q);
-        if (q->asked->pair)
-            record_input(r, "pair", q->pair, q);
-    }
+    for (size_t i = 0; !status && i < 3; i++)
+        record_input(r, i, q);
+    r->output_source = q->output_source == OUTPUT_GENERATED ? "generated" : q->output_source == OUTPUT_GIVEN ? "given" : NULL;
+    r->output_end = q->output_end;
     if (!status)
         status = record_tokens(r, q, error);
     if (!status && q->features)
         status = record_features(r, q, error);
-    if (!status && q->target_count)
+    if (!status && q->targets)
         status = record_prediction(r, q, error);
-    if (!status)
+    if (!status && q->targets)
         status = record_targets(r, q, error);
     r->removal = removal_id(q->removal);
     r->at = q->at;
@@ -258,12 +275,17 @@ static const tkr_axis *feature_axis(tkr_result *r)
     return labels ? result_axis(r, "feature", TKR_AXIS_FEATURES, r->feature_count, labels) : NULL;
 }
 
+const tkr_axis *record_rows_axis(tkr_result *r, const char *name, size_t begin, size_t end)
+{
+    const char **labels = ARENA_NEW(r->arena, const char *, end - begin);
+    for (size_t i = begin; labels && i < end; i++)
+        labels[i - begin] = r->tokens[i].token.raw;
+    return labels ? result_axis(r, name, TKR_AXIS_TOKENS, end - begin, labels) : NULL;
+}
+
 const tkr_axis *record_token_axis(tkr_result *r, const char *name)
 {
-    const char **labels = ARENA_NEW(r->arena, const char *, r->token_count);
-    for (size_t i = 0; labels && i < r->token_count; i++)
-        labels[i] = r->tokens[i].token.raw;
-    return labels ? result_axis(r, name, TKR_AXIS_TOKENS, r->token_count, labels) : NULL;
+    return record_rows_axis(r, name, 0, r->token_count);
 }
 
 static tkr_array *record_scores(tkr_result *r, const method_call *c, tkr_error *error)
@@ -272,7 +294,7 @@ static tkr_array *record_scores(tkr_result *r, const method_call *c, tkr_error *
     buffer_init(&name, METHOD_ID_ROOM + 16);
     buffer_format(&name, "%s.scores", c->id);
     const tkr_axis *axes[2] = {target_axis(r), feature_axis(r)};
-    tkr_array *array = buffer_ok(&name) ? result_add_array(r, name.data, measure_unit(c->q->targets[0].f.measure),
+    tkr_array *array = buffer_ok(&name) ? result_add_array(r, name.data, measure_unit(c->q->targets[0].measure),
                                                            c->method->facts.is_signed, 2, axes, error)
                                         : NULL;
     buffer_fini(&name);
@@ -281,11 +303,11 @@ static tkr_array *record_scores(tkr_result *r, const method_call *c, tkr_error *
     return array;
 }
 
-tkr_status record_run(tkr_result *r, const method_call *c, double special, size_t special_count, double seconds, tkr_error *error)
+tkr_status record_run(tkr_result *r, const method_call *c, double seconds, tkr_error *error)
 {
     result_run *run = &r->runs[r->run_count];
     const tkr_method *m = &c->method->facts;
-    const double value = c->q->targets[0].value, base = c->base[0];
+    const double value = c->value[0], base = c->base[0];
     run->facts = (tkr_run_facts){.id = c->id, .method = m->id, .title = m->title, .family = m->family, .is_signed = m->is_signed,
                                  .is_additive = m->is_additive, .evaluations = c->evaluations, .forward = c->forward,
                                  .backward = c->backward, .seconds = seconds, .base = (double)NAN, .full = (double)NAN,
@@ -293,13 +315,13 @@ tkr_status record_run(tkr_result *r, const method_call *c, double special, size_
     if (m->is_additive) {
         run->facts.base = base;
         run->facts.full = value;
-        run->facts.sum = method_sum(c, 0);
+        run->facts.sum = c->sum[0];
         run->facts.gap = value != base ? fabs(run->facts.sum - (value - base)) / fabs(value - base) : 0;
         for (size_t t = 0; t < r->target_count; t++)
             r->targets[t].baseline_value = c->base[t];
     }
-    run->special = special;
-    run->special_count = special_count;
+    run->special = c->special;
+    run->special_count = c->special_count;
     run->scores = record_scores(r, c, error);
     tkr_status status = run->scores ? record_parameters(r, run, c, error) : fail_memory(error, "scores", 0);
     r->run_count += !status;
@@ -325,16 +347,17 @@ tkr_status record_identity(tkr_result *r, const question *q, const char *methods
     hash_text(&h, tokenizer_sha256(q->model->tokenizer));
     sha256_update(&h, q->ids, q->length * sizeof *q->ids);
     sha256_update(&h, q->types, q->length * sizeof *q->types);
-    if (q->text.data)
-        sha256_update(&h, q->text.data, q->text.size);
-    if (a->pair)
-        sha256_update(&h, q->pair.data, q->pair.size);
+    if (q->output_count)
+        sha256_update(&h, q->outputs, q->output_count * sizeof *q->outputs);
+    for (size_t i = 0; i < 2; i++)
+        if (q->texts[i].data)
+            sha256_update(&h, q->texts[i].data, q->texts[i].size);
     const char *const parts[] = {a->target, a->measure, a->features, removal_id(q->removal), q->at, methods};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         hash_text(&h, parts[i]);
     sha256_update(&h, &r->seed, sizeof r->seed);
-    if (q->target_count) /* the model's own answer stands for its weights: the same bits on every machine, and free */
-        sha256_update(&h, pass_logits(q->clean, 0, 0), q->reads * q->outputs * sizeof(real));
+    if (q->targets) /* the model's own answer stands for its weights: the same bits on every machine, and free */
+        sha256_update(&h, pass_logits(q->clean, 0, 0), q->reads * model_outputs(q->model) * sizeof(real));
     sha256_hex(&h, hex);
     memcpy(r->id, hex, 16);
     r->id[16] = 0;

@@ -112,6 +112,14 @@ const tkr_array *tkr_result_array(const tkr_result *r, const char *name)
     return NULL;
 }
 
+const char *tkr_result_output(const tkr_result *r, const char **end)
+{
+    bool is_given = r && r->output_source && view_is(view_of(r->output_source), "given");
+    if (end)
+        *end = is_given ? "given" : r && r->output_end ? r->output_end : "";
+    return r && r->inputs[2].id ? r->inputs[2].text : "";
+}
+
 const tkr_array *tkr_result_array_at(const tkr_result *r, size_t index)
 {
     return r && index < r->array_count ? r->arrays[index] : NULL;

@@ -32,18 +32,22 @@ struct tkr_array {
     size_t nonfinite;
 };
 
-/* A token as shown: text is the user's bytes [begin, end) of input `text` (0 or 1), empty for template tokens. */
+/* A token as shown: text is the bytes [begin, end) of input `text` (0, 1, or 2: the model's output), empty for template
+ * tokens.  Output tokens follow those of the inputs; `step` is their number in the output (-1: none, a decoder's start). */
 typedef struct result_token {
     tkr_token token;           /* raw is copied */
     size_t feature;            /* the feature it belongs to, or SIZE_MAX */
     size_t unit;               /* grapheme-safe unit, or SIZE_MAX */
+    bool is_output;            /* generated, or given as the output */
+    int64_t step;
+    double probability;        /* of an output token at its step; NaN: none */
 } result_token;
 
 typedef struct result_feature {
     const char *label;         /* the user's own bytes, NUL-terminated (may be hostile: escape on output) */
     const uint32_t *members;   /* token indices, ascending */
     size_t count;
-    int32_t text;              /* 0 or 1 */
+    int32_t text;              /* 0, 1 or 2 (the output) */
     int64_t begin, end;        /* bytes of that text; -1 when the input was given as ids */
 } result_feature;
 
@@ -61,7 +65,7 @@ typedef struct result_run {
 } result_run;
 
 typedef struct result_input {
-    const char *id;            /* "in", "pair" */
+    const char *id;            /* "in", "pair", "out" (the output, always the last) */
     const char *text;          /* NULL when ids were given */
     size_t bytes;
     size_t tokens_before_cut;  /* truncation: 0 when nothing was cut */
@@ -77,8 +81,9 @@ struct tkr_result {
     tkr_model_facts model;
     const char *const *labels; /* [model.labels] */
     /* input */
-    result_input inputs[2];
-    size_t input_count;
+    result_input inputs[3];    /* first text, second text, output; id NULL: not there                  */
+    const char *output_source; /* "generated", "given", or NULL: nothing was put out */
+    const char *output_end;    /* "eos", "length" (max_new reached) or NULL           */
     result_token *tokens;
     size_t token_count;
     const char *feature_kind;  /* "words", ... */

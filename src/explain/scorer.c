@@ -124,7 +124,8 @@ static tkr_status make_room(scorer *s, size_t more, tkr_error *error)
 
 static bool is_removed(const question *q, const uint64_t *mask, size_t token)
 {
-    return q->feature_of[token] != UINT32_MAX && !coalition_keeps(mask, q->feature_of[token]);
+    uint32_t f = q->feature_of[token];
+    return f != UINT32_MAX && !q->token_fixed[token] && !coalition_keeps(mask, f);
 }
 
 static int32_t replacement_id(const question *q)
@@ -161,28 +162,32 @@ static void lay_out_same_length(scorer *s, size_t sequence, const uint64_t *mask
     }
 }
 
-static uint32_t length_without(const question *q, const uint64_t *mask)
+/* Rows left from row `from` on. */
+static uint32_t length_without(const question *q, const uint64_t *mask, size_t from)
 {
     uint32_t kept = 0;
-    for (size_t i = 0; i < q->length; i++)
+    for (size_t i = from; i < q->length; i++)
         kept += !is_removed(q, mask, i);
     return kept;
 }
 
+/* A decoder whose read row is deleted answers from the last row that is left before it. */
 static void lay_out_deleted(scorer *s, size_t sequence, const uint64_t *mask)
 {
     const question *q = s->q;
     batch *b = &s->pass->batch;
-    size_t row = b->begin[sequence], read = 0;
+    size_t first = b->begin[sequence], row = first, read = 0;
     for (size_t i = 0; i < q->length; i++) {
-        if (is_removed(q, mask, i))
-            continue;
-        b->ids[row] = q->ids[i];
-        b->types[row] = q->types[i];
+        if (!is_removed(q, mask, i)) {
+            b->ids[row] = q->ids[i];
+            b->types[row] = q->types[i];
+            row++;
+        }
         if (read < q->reads && q->read_positions[read] == i)
-            b->target_rows[b->target_begin[sequence] + read++] = (int32_t)row;
-        row++;
+            b->target_rows[b->target_begin[sequence] + read++] = batch_head_row(b, sequence, row - first - 1);
     }
+    if (!b->output_begin)
+        model_positions(q->model, b->ids + first, row - first, b->positions + first);
 }
 
 /* Replace the word embeddings of removed rows (zero, mean). */
@@ -199,12 +204,13 @@ static tkr_status replace_rows(void *user, const graph_node *site, real *rows, t
     return TKR_OK;
 }
 
-static tkr_status new_pass(scorer *s, size_t sequences, const uint32_t *lengths, tkr_error *error)
+static tkr_status new_pass(scorer *s, size_t sequences, const uint32_t *lengths, const uint32_t *output_lengths, tkr_error *error)
 {
     const question *q = s->q;
     drop_pass(s);
     pass_shape shape = question_shape(q, sequences, false);
     shape.lengths = lengths;
+    shape.output_lengths = output_lengths;
     shape.hides = q->removal == REMOVAL_ATTN;
     s->pass = pass_new(q->session, &shape, error);
     if (!s->pass)
@@ -224,19 +230,21 @@ static tkr_status lay_out(scorer *s, const uint64_t *const *masks, size_t count,
     const question *q = s->q;
     tkr_status status = TKR_OK;
     if (q->removal == REMOVAL_DELETE) {
-        uint32_t *lengths = NEW(uint32_t, count);
+        uint32_t *lengths = NEW(uint32_t, 2 * count);
         if (!lengths)
             return fail_memory(error, "a batch", count);
-        for (size_t i = 0; i < count; i++)
-            lengths[i] = length_without(q, masks[i]);
-        status = new_pass(s, count, lengths, error);
+        for (size_t i = 0; i < count; i++) {
+            lengths[i] = length_without(q, masks[i], 0);
+            lengths[count + i] = length_without(q, masks[i], q->input_length);
+        }
+        status = new_pass(s, count, lengths, lengths + count, error);
         memory_free(lengths);
         for (size_t i = 0; !status && i < count; i++)
             lay_out_deleted(s, i, masks[i]);
         return status;
     }
     if (!s->pass || s->pass_sequences != count)
-        status = new_pass(s, count, NULL, error);
+        status = new_pass(s, count, NULL, NULL, error);
     for (size_t i = 0; !status && i < count; i++)
         lay_out_same_length(s, i, masks[i]);
     return status;
@@ -251,9 +259,8 @@ static void remember(scorer *s, size_t sequence, const uint64_t *mask)
     memcpy(s->keys + at * s->words, mask, s->words * sizeof *mask);
     for (size_t t = 0; t < s->targets; t++) {
         const target *wanted = &q->targets[t];
-        const real *z = pass_logits(s->pass, sequence, wanted->read);
-        s->scores[at * s->targets + t] = (score){measure_value(&wanted->f, z, q->outputs),
-                                                 link_probability(q->link, z, q->outputs, (size_t)wanted->f.a)};
+        s->scores[at * s->targets + t] = (score){target_value(q, wanted, s->pass, sequence),
+                                                 target_probability(q, wanted, s->pass, sequence)};
     }
 }
 

@@ -1,10 +1,16 @@
 /*
  * Targets: the little language that says what is explained.
  *
- *   predicted · label:NAME · class:N · mask · token:"piece"[@position] · all, and contrasts a~b of two of them
+ *   predicted · label:NAME · class:N · mask · token:"text"[@position] · id:N · next · pos:N · gen:N · start · end · all,
+ *   and contrasts a~b of two of them
  *
- * A label is matched exactly, else ignoring case when one fits.  In a masked LM every [MASK] of the text is a read row and, unless a
- * position is named, a target of its own.  A "~" or "@" inside double quotes is text.
+ * A label is matched exactly, else ignoring case when one fits; label:NAME@N is that label at token N.  In a masked LM every
+ * [MASK] of the text is a read row and, unless a position is named, a target of its own.  pos:N is the token at position N as
+ * the model sees it coming (a decoder: from what precedes it).  gen:N is step N of the output.  A "~" or "@" inside double
+ * quotes is text.
+ *
+ * An answer of several tokens is the sum over them: with teacher forcing after each other, in a masked LM with one mask a
+ * token, all at once (methods.md 2).
  */
 #include <math.h>
 
@@ -12,14 +18,7 @@
 #include "base/number.h"
 #include "explain/question.h"
 
-/* One side of a contrast, understood; output -1: whatever the model predicts. */
-typedef struct side {
-    view spec;
-    size_t offset;      /* of spec inside the target string */
-    const char *kind;   /* "predicted", "label", "class", "token", "mask", "all" */
-    int32_t output;
-    int64_t position;   /* -1: every read row */
-} side;
+enum { ANSWER_TOKENS_MOST = 64, TARGETS_MOST = 1024 };
 
 static tkr_status fail_side(tkr_error *error, tkr_status code, const side *s)
 {
@@ -32,42 +31,6 @@ static tkr_status fail_part(tkr_error *error, tkr_status code, const side *s, vi
 {
     fail_field(error, "target", (int64_t)s->offset + (part.data - s->spec.data), (int64_t)part.size);
     return code;
-}
-
-/* ---- which rows are read ---- */
-
-static bool is_mask(const question *q, size_t i)
-{
-    return q->ids[i] == tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_MASK);
-}
-
-static tkr_status read_masks(question *q, bool all_rows, tkr_error *error)
-{
-    q->read_positions = ARENA_NEW(q->arena, uint32_t, q->length);
-    if (!q->read_positions)
-        return fail_memory(error, "masked positions", q->length);
-    for (size_t i = 0; i < q->length; i++)
-        if (all_rows || is_mask(q, i))
-            q->read_positions[q->reads++] = (uint32_t)i;
-    if (q->reads > 0)
-        return TKR_OK;
-    const char *mask = tokenizer_piece(q->model->tokenizer, tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_MASK));
-    fail(error, TKR_E_INPUT_MASK, "the text has no %s", mask ? mask : "mask token");
-    fail_help(error, "write %s where the model should fill in a word", mask ? mask : "the mask token");
-    return error->code;
-}
-
-tkr_status targets_find_reads(question *q, bool all_rows, tkr_error *error)
-{
-    if (q->model->task == TKR_TASK_MASKED_LM)
-        return read_masks(q, all_rows, error);
-    if (q->model->task == TKR_TASK_NONE && !all_rows)
-        return fail(error, TKR_E_UNSUPPORTED_HEAD, "this folder has no head that predicts anything; it can show hidden states only");
-    q->read_positions = ARENA_NEW(q->arena, uint32_t, 1); /* classification reads the first row */
-    if (!q->read_positions)
-        return fail_memory(error, "the read row", 1);
-    q->reads = 1;
-    return TKR_OK;
 }
 
 /* ---- one side ---- */
@@ -107,61 +70,85 @@ static void list_labels(const tkr_model *m, view asked, tkr_error *error)
     buffer_fini(&all);
 }
 
+static tkr_status one_output(const question *q, side *s, int64_t output, tkr_error *error)
+{
+    int32_t *list = ARENA_NEW(q->arena, int32_t, 1);
+    if (!list)
+        return fail_memory(error, "a target", 1);
+    *list = (int32_t)output;
+    s->outputs = list;
+    s->output_count = 1;
+    return TKR_OK;
+}
+
 static tkr_status find_label(const question *q, view name, side *s, tkr_error *error)
 {
     const tkr_model *m = q->model;
-    int32_t found = -1, loosely = -1;
+    int64_t found = -1, loosely = -1;
     size_t fits = 0;
     for (size_t i = 0; i < m->label_count; i++) {
         if (view_is(name, m->labels[i]))
-            found = (int32_t)i;
+            found = (int64_t)i;
         if (equal_ignoring_case(name, view_of(m->labels[i]))) {
-            loosely = (int32_t)i;
+            loosely = (int64_t)i;
             fits++;
         }
     }
-    s->output = found >= 0 ? found : fits == 1 ? loosely : -1;
-    if (s->output >= 0)
-        return TKR_OK;
+    if (found >= 0 || fits == 1)
+        return one_output(q, s, found >= 0 ? found : loosely, error);
     fail(error, TKR_E_TARGET_UNKNOWN_LABEL, "no label %s in model %s", QUOTE(name), m->name);
     fail_part(error, TKR_E_TARGET_UNKNOWN_LABEL, s, name);
     list_labels(m, name, error);
     return error->code;
 }
 
+static tkr_status read_number(view number, const side *s, uint64_t *out, tkr_error *error)
+{
+    if (number_parse_u64(number, out) && *out <= INT32_MAX)
+        return TKR_OK;
+    fail(error, TKR_E_TARGET_SYNTAX, "target %s: %s is not a whole number", QUOTE(s->spec), QUOTE(number));
+    return fail_part(error, error->code, s, number);
+}
+
 static tkr_status find_class(const question *q, view number, side *s, tkr_error *error)
 {
     uint64_t index;
+    bool is_class = model_outputs(q->model) == q->model->label_count;
     if (!number_parse_u64(number, &index)) {
-        fail(error, TKR_E_TARGET_SYNTAX, "class %s is not a whole number", QUOTE(number));
+        fail(error, TKR_E_TARGET_SYNTAX, "%s %s is not a whole number", is_class ? "class" : "id", QUOTE(number));
         return fail_part(error, error->code, s, number);
     }
-    if (index >= q->outputs) {
-        fail(error, TKR_E_TARGET_RANGE, "class %llu; the model has 0 to %zu", (unsigned long long)index, q->outputs - 1);
-        return fail_part(error, error->code, s, number);
-    }
-    s->output = (int32_t)index;
-    return TKR_OK;
+    if (index < model_outputs(q->model))
+        return one_output(q, s, (int64_t)index, error);
+    fail(error, TKR_E_TARGET_RANGE, "%s %llu; the model has 0 to %zu", is_class ? "class" : "id", (unsigned long long)index,
+         model_outputs(q->model) - 1);
+    return fail_part(error, error->code, s, number);
 }
 
-/* A vocabulary entry, or a text that the tokenizer makes one token of. */
+/* A vocabulary entry, or a text and the tokens that the tokenizer makes of it. */
 static tkr_status find_token(const question *q, view text, side *s, tkr_error *error)
 {
     const tokenizer *t = q->model->tokenizer;
-    s->output = tokenizer_id(t, text);
-    if (s->output >= 0 && (size_t)s->output < q->outputs)
-        return TKR_OK;
+    int32_t entry = tokenizer_id(t, text);
+    s->text = text;
+    if (entry >= 0 && (size_t)entry < model_outputs(q->model))
+        return one_output(q, s, entry, error);
     tkr_encoding *e = tokenizer_encode(t, text, (encode_options){.no_special = true}, error);
     if (!e)
         return error->code;
-    size_t count = e->count;
-    s->output = count == 1 ? e->tokens[0].id : -1;
-    bool is_unknown = count == 1 && e->tokens[0].special == TKR_SPECIAL_UNK;
+    int32_t *list = ARENA_NEW(q->arena, int32_t, e->count);
+    bool is_known = list && e->count > 0 && e->count <= ANSWER_TOKENS_MOST;
+    for (size_t i = 0; is_known && i < e->count; i++) {
+        list[i] = e->tokens[i].id;
+        is_known = e->tokens[i].special != TKR_SPECIAL_UNK && (size_t)list[i] < model_outputs(q->model);
+    }
+    s->outputs = list;
+    s->output_count = e->count;
     tkr_encoding_free(e);
-    if (s->output >= 0 && !is_unknown && (size_t)s->output < q->outputs)
+    if (is_known)
         return TKR_OK;
-    if (count > 1)
-        fail(error, TKR_E_TARGET_UNKNOWN_TOKEN, "%s is %zu tokens of this model's vocabulary; a target is one", QUOTE(text), count);
+    if (s->output_count > ANSWER_TOKENS_MOST)
+        fail(error, TKR_E_TARGET_RANGE, "target %s has %zu tokens; at most %d", QUOTE(s->spec), s->output_count, ANSWER_TOKENS_MOST);
     else
         fail(error, TKR_E_TARGET_UNKNOWN_TOKEN, "%s is not in this model's vocabulary", QUOTE(text));
     fail_help(error, "tokray tokens shows how a text is cut");
@@ -197,50 +184,170 @@ static tkr_status split_token(view rest, view *text, side *s, tkr_error *error)
     return TKR_OK;
 }
 
+/* ---- the forms ---- */
+
+/* Tasks a form suits, as bits. */
+enum {
+    CLASSIFIES = 1 << TKR_TASK_SEQUENCE_CLASSIFICATION,
+    FILLS = 1 << TKR_TASK_MASKED_LM,
+    TAGS = 1 << TKR_TASK_TOKEN_CLASSIFICATION,
+    ANSWERS = 1 << TKR_TASK_QUESTION_ANSWERING,
+    CONTINUES = 1 << TKR_TASK_NEXT_TOKEN,
+    REWRITES = 1 << TKR_TASK_SEQUENCE_TO_SEQUENCE,
+    ANY_TASK = CLASSIFIES | FILLS | TAGS | ANSWERS | CONTINUES | REWRITES,
+};
+
+typedef struct form {
+    const char *prefix, *kind;
+    unsigned tasks;
+    enum { FORM_WHOLE, FORM_LABEL, FORM_CLASS, FORM_TOKEN, FORM_POSITION, FORM_AT } rest; /* what follows the prefix */
+    bool can_be_foil;
+} form;
+
+static const form forms[] = {
+    {"predicted", "predicted", ANY_TASK, FORM_WHOLE, true},
+    {"label:", "label", CLASSIFIES | TAGS, FORM_LABEL, true},
+    {"class:", "class", CLASSIFIES | TAGS, FORM_CLASS, true},
+    {"mask", "mask", FILLS, FORM_WHOLE, false},
+    {"token:", "token", FILLS | CONTINUES | REWRITES, FORM_TOKEN, true},
+    {"id:", "token", FILLS | CONTINUES | REWRITES, FORM_CLASS, true},
+    {"next", "next", CONTINUES, FORM_WHOLE, false},
+    {"pos:", "pos", FILLS | TAGS | CONTINUES, FORM_POSITION, false},
+    {"gen:", "gen", CONTINUES | REWRITES, FORM_POSITION, false},
+    {"start", "start", ANSWERS, FORM_AT, true},
+    {"end", "end", ANSWERS, FORM_AT, true},
+    {"all", "all", ANY_TASK, FORM_WHOLE, false},
+};
+
+/* What may be asked of a model of this task. */
+static const char *choices(tkr_task task)
+{
+    switch (task) {
+    case TKR_TASK_SEQUENCE_CLASSIFICATION: return "predicted, label:NAME, class:N or all";
+    case TKR_TASK_MASKED_LM: return "predicted, mask, pos:N or token:\"word\"";
+    case TKR_TASK_TOKEN_CLASSIFICATION: return "predicted, pos:N, label:NAME@N, class:N@N or all";
+    case TKR_TASK_QUESTION_ANSWERING: return "predicted, start, end, start@N, end@N or all";
+    case TKR_TASK_NEXT_TOKEN: return "predicted, next, pos:N, gen:N, token:\"word\" or all";
+    case TKR_TASK_SEQUENCE_TO_SEQUENCE: return "predicted, gen:N, token:\"word\" or all";
+    case TKR_TASK_NONE: break;
+    }
+    return "nothing";
+}
+
+static const char *task_words(tkr_task task)
+{
+    switch (task) {
+    case TKR_TASK_SEQUENCE_CLASSIFICATION: return "sequence classification";
+    case TKR_TASK_MASKED_LM: return "masked language modelling";
+    case TKR_TASK_TOKEN_CLASSIFICATION: return "token classification";
+    case TKR_TASK_QUESTION_ANSWERING: return "question answering";
+    case TKR_TASK_NEXT_TOKEN: return "next-token prediction";
+    case TKR_TASK_SEQUENCE_TO_SEQUENCE: return "sequence-to-sequence generation";
+    case TKR_TASK_NONE: break;
+    }
+    return "hidden states only";
+}
+
 static tkr_status wrong_task(const question *q, const side *s, tkr_error *error)
 {
-    bool classifies = q->model->task == TKR_TASK_SEQUENCE_CLASSIFICATION;
-    fail(error, TKR_E_TARGET_TASK, "target %s does not suit a model for %s", QUOTE(s->spec),
-         classifies ? "sequence classification" : "masked language modelling");
-    fail_help(error, classifies ? "predicted, label:NAME, class:N or all" : "predicted, mask or token:\"word\"");
+    fail(error, TKR_E_TARGET_TASK, "target %s does not suit a model for %s", QUOTE(s->spec), task_words(q->model->task));
+    fail_help(error, "%s", choices(q->model->task));
     return fail_side(error, error->code, s);
 }
 
-static tkr_status understand(const question *q, side *s, tkr_error *error)
+/* "B-PER@7": the part before the last @, and the position after it. */
+static tkr_status split_position(view rest, view *name, side *s, tkr_error *error)
 {
-    static const struct {
-        const char *prefix, *kind;
-        bool classification, masked, is_whole;
-    } forms[] = {{"predicted", "predicted", true, true, true}, {"label:", "label", true, false, false},
-                 {"class:", "class", true, false, false},      {"mask", "mask", false, true, true},
-                 {"token:", "token", false, true, false},      {"all", "all", true, true, true}};
-    bool classifies = q->model->task == TKR_TASK_SEQUENCE_CLASSIFICATION;
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        view prefix = view_of(forms[i].prefix);
-        if (forms[i].is_whole ? !view_equal(s->spec, prefix) : !view_begins(s->spec, prefix))
-            continue;
-        s->kind = forms[i].kind;
-        if (classifies ? !forms[i].classification : !forms[i].masked)
-            return wrong_task(q, s, error);
-        view rest = view_slice(s->spec, prefix.size, s->spec.size), text = {0};
-        if (view_is(prefix, "label:"))
-            return find_label(q, rest, s, error);
-        if (view_is(prefix, "class:"))
-            return find_class(q, rest, s, error);
-        if (!view_is(prefix, "token:"))
-            return TKR_OK;
-        tkr_status status = split_token(rest, &text, s, error);
-        return status ? status : find_token(q, text, s, error);
+    size_t at = rest.size;
+    while (at > 0 && rest.data[at - 1] != '@')
+        at--;
+    *name = at ? view_slice(rest, 0, at - 1) : rest;
+    uint64_t position = 0;
+    tkr_status status = at ? read_number(view_slice(rest, at, rest.size), s, &position, error) : TKR_OK;
+    if (at && !status)
+        s->position = (int64_t)position;
+    return status;
+}
+
+/* Labels and classes: of the text, or in token classification at a token. */
+static tkr_status read_label(const question *q, const form *f, view rest, side *s, tkr_error *error)
+{
+    view name = rest;
+    bool tags = q->model->task == TKR_TASK_TOKEN_CLASSIFICATION;
+    tkr_status status = tags ? split_position(rest, &name, s, error) : TKR_OK;
+    if (status)
+        return status;
+    return f->rest == FORM_LABEL ? find_label(q, name, s, error) : find_class(q, name, s, error);
+}
+
+/* "start@7" */
+static tkr_status read_at(const question *q, view rest, side *s, tkr_error *error)
+{
+    uint64_t position = 0;
+    if (rest.size == 0)
+        return TKR_OK;
+    tkr_status status = read_number(view_slice(rest, 1, rest.size), s, &position, error);
+    if (status)
+        return status;
+    if (position >= q->length) {
+        fail(error, TKR_E_TARGET_RANGE, "position %llu; the input has tokens 0 to %zu", (unsigned long long)position, q->length - 1);
+        return fail_side(error, error->code, s);
     }
-    fail(error, TKR_E_TARGET_SYNTAX, "target %s is none of predicted, label:NAME, class:N, mask, token:\"word\", all, a~b",
-         QUOTE(s->spec));
+    return one_output(q, s, (int64_t)position, error);
+}
+
+static tkr_status read_rest(const question *q, const form *f, view rest, side *s, tkr_error *error)
+{
+    uint64_t position = 0;
+    view text = {0};
+    tkr_status status = TKR_OK;
+    switch (f->rest) {
+    case FORM_LABEL: return read_label(q, f, rest, s, error);
+    case FORM_CLASS: return read_label(q, f, rest, s, error);
+    case FORM_TOKEN:
+        status = split_token(rest, &text, s, error);
+        return status ? status : find_token(q, text, s, error);
+    case FORM_POSITION:
+        status = read_number(rest, s, &position, error);
+        s->position = (int64_t)position;
+        return status;
+    case FORM_AT: return read_at(q, rest, s, error);
+    case FORM_WHOLE: break;
+    }
+    return TKR_OK;
+}
+
+static bool has_form(view spec, const form *f)
+{
+    view prefix = view_of(f->prefix);
+    if (f->rest == FORM_WHOLE)
+        return view_equal(spec, prefix);
+    if (!view_begins(spec, prefix))
+        return false;
+    return f->rest != FORM_AT || spec.size == prefix.size || spec.data[prefix.size] == '@';
+}
+
+static tkr_status understand(const question *q, side *s, bool is_foil, tkr_error *error)
+{
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        const form *f = &forms[i];
+        if (!has_form(s->spec, f))
+            continue;
+        s->kind = f->kind;
+        if (!(f->tasks & 1U << q->model->task))
+            return wrong_task(q, s, error);
+        if (is_foil && !f->can_be_foil) {
+            fail(error, TKR_E_TARGET_SYNTAX, "target %s cannot be the second side of a contrast", f->prefix);
+            return fail_side(error, error->code, s);
+        }
+        return read_rest(q, f, view_slice(s->spec, strlen(f->prefix), s->spec.size), s, error);
+    }
+    fail(error, TKR_E_TARGET_SYNTAX, "target %s is none of %s, or a~b", QUOTE(s->spec), choices(q->model->task));
     for (size_t i = 0; i < q->model->label_count; i++)
         if (equal_ignoring_case(s->spec, view_of(q->model->labels[i])))
             fail_help(error, "--target label:%s", PLAIN(view_of(q->model->labels[i])));
     return fail_side(error, error->code, s);
 }
-
-/* ---- from sides to targets ---- */
 
 /* Position of the "~" outside quotes, or text.size. */
 static size_t contrast_at(view text)
@@ -255,13 +362,15 @@ static size_t contrast_at(view text)
     return text.size;
 }
 
+/* ---- the whole target ---- */
+
 static tkr_status check_measure(const question *q, measure m, tkr_error *error)
 {
     bool needs_probability = m == MEASURE_PROB || m == MEASURE_LOGPROB || m == MEASURE_LOGODDS;
     bool needs_others = m == MEASURE_MARGIN || m == MEASURE_MEANFOIL;
     if (needs_probability && q->link == LINK_NONE)
         fail(error, TKR_E_USAGE_CAPABILITY, "measure %s: a regression model has no probabilities; logit", measure_id(m));
-    else if (needs_others && q->outputs < 2)
+    else if (needs_others && q->outputs_width < 2)
         fail(error, TKR_E_USAGE_CAPABILITY, "measure %s needs at least two outputs; the model has one", measure_id(m));
     else
         return TKR_OK;
@@ -269,118 +378,398 @@ static tkr_status check_measure(const question *q, measure m, tkr_error *error)
     return error->code;
 }
 
-static tkr_status read_measure(const question *q, measure *m, tkr_error *error)
+static tkr_status read_measure(question *q, tkr_error *error)
 {
-    view name = view_of(q->asked->measure ? q->asked->measure : "logit");
-    if (measure_find(name, m))
-        return check_measure(q, *m, error);
+    q->measure = MEASURE_COUNT;
+    if (!q->asked->measure)
+        return TKR_OK;
+    view name = view_of(q->asked->measure);
+    if (measure_find(name, &q->measure))
+        return check_measure(q, q->measure, error);
     fail(error, TKR_E_USAGE_VALUE, "no measure %s; logit, prob, logprob, logodds, margin or meanfoil", QUOTE(name));
     fail_field(error, "measure", 0, (int64_t)name.size);
     return error->code;
 }
 
-static const char *target_name(question *q, size_t index)
+/* "each" step its own target, or their "sum": by default the sum when the whole output is meant, each for `all`. */
+static tkr_status read_per_target(question *q, tkr_error *error)
 {
-    char text[16];
-    size_t n = 0;
-    text[n++] = 't';
-    char digits[8];
-    size_t d = 0;
-    do
-        digits[d++] = (char)('0' + index % 10);
-    while ((index /= 10) && d < sizeof digits);
-    while (d)
-        text[n++] = digits[--d];
-    return arena_copy_text(q->arena, (view){text, n});
+    view how = view_of(q->asked->per_target ? q->asked->per_target : "");
+    bool puts_out = q->model->task == TKR_TASK_NEXT_TOKEN || q->model->task == TKR_TASK_SEQUENCE_TO_SEQUENCE;
+    view kind = view_of(q->a.kind);
+    bool is_answer = view_is(kind, "token") && q->a.position < 0 && q->a.outputs;
+    q->sums_steps = puts_out && (view_is(kind, "predicted") || is_answer);
+    if (how.size == 0)
+        return TKR_OK;
+    if (!view_is(how, "sum") && !view_is(how, "each")) {
+        fail(error, TKR_E_USAGE_VALUE, "no per_target %s; sum or each", QUOTE(how));
+        fail_field(error, "per_target", 0, (int64_t)how.size);
+        return error->code;
+    }
+    q->sums_steps = puts_out && (view_is(how, "sum") || is_answer);
+    return TKR_OK;
 }
 
-/* One target at a read row: outputs frozen from the clean run where they are not given. */
-static tkr_status fill_target(question *q, target *t, size_t index, size_t read, const side *a, const side *foil, measure m,
-                              tkr_error *error)
+static tkr_status check_contrast(const question *q, tkr_error *error)
 {
-    const real *z = pass_logits(q->clean, 0, read);
-    int32_t top = logits_argmax(z, q->outputs, -1);
-    *t = (target){.id = target_name(q, index), .read = read, .kind = a->kind};
-    t->f = (measured){.measure = m, .link = q->link, .a = a->output < 0 ? top : a->output, .foil = -1};
-    t->chosen_by = a->output < 0 ? "predicted" : "given";
-    if (view_is(view_of(t->kind), "predicted") || view_is(view_of(t->kind), "all"))
-        t->kind = q->model->task == TKR_TASK_MASKED_LM ? "token" : "label";
-    if (foil) {
-        t->f.foil = foil->output < 0 ? top : foil->output;
-        if (t->f.foil == t->f.a) {
-            fail(error, TKR_E_TARGET_SAME, "both sides of the contrast are %s; the score is always 0",
-                 QUOTE(view_of(model_output_name(q->model, (size_t)t->f.a))));
-            fail_field(error, "target", (int64_t)a->offset, (int64_t)(foil->offset + foil->spec.size - a->offset));
-            return error->code;
-        }
-        t->foil_label = model_output_name(q->model, (size_t)t->f.foil);
-        t->f.foil_rival = logits_argmax(z, q->outputs, t->f.foil);
+    if (view_is(view_of(q->a.kind), "all")) {
+        fail(error, TKR_E_TARGET_SYNTAX, "target all cannot be a side of a contrast");
+        return fail_side(error, error->code, &q->a);
     }
-    t->f.rival = logits_argmax(z, q->outputs, t->f.a);
-    t->label = model_output_name(q->model, (size_t)t->f.a);
-    t->value = measure_value(&t->f, z, q->outputs);
-    t->probability = link_probability(q->link, z, q->outputs, (size_t)t->f.a);
-    return t->id ? TKR_OK : fail_memory(error, "targets", q->target_count);
+    bool columns = q->model->task == TKR_TASK_QUESTION_ANSWERING;
+    if (columns && !view_equal(view_of(q->a.kind), view_of(q->foil.kind))) {
+        fail(error, TKR_E_TARGET_SYNTAX, "a contrast compares two starts or two ends");
+        return fail_side(error, error->code, &q->foil);
+    }
+    bool is_answer = view_is(view_of(q->a.kind), "token") && q->a.position < 0;
+    if (q->foil.output_count > 1 && !is_answer) {
+        fail(error, TKR_E_TARGET_SYNTAX, "%s has %zu tokens; beside %s a foil is one token", QUOTE(q->foil.spec), q->foil.output_count,
+             QUOTE(q->a.spec));
+        return fail_side(error, error->code, &q->foil);
+    }
+    return TKR_OK;
 }
 
-static tkr_status fill_all_classes(question *q, const side *a, measure m, tkr_error *error)
-{
-    enum { TARGETS_MOST = 1024 };
-    if (q->outputs > TARGETS_MOST) {
-        fail(error, TKR_E_TARGET_RANGE, "target all: the model has %zu classes; at most %d are explained at once", q->outputs,
-             TARGETS_MOST);
-        return fail_side(error, error->code, a);
-    }
-    q->targets = ARENA_NEW(q->arena, target, q->outputs);
-    if (!q->targets)
-        return fail_memory(error, "targets", q->outputs);
-    q->target_count = q->outputs;
-    tkr_status status = TKR_OK;
-    for (size_t i = 0; !status && i < q->outputs; i++) {
-        side one = *a;
-        one.output = (int32_t)i;
-        status = fill_target(q, &q->targets[i], i, 0, &one, NULL, m, error);
-    }
-    return status;
-}
-
-static tkr_status fill_reads(question *q, const side *a, const side *foil, measure m, tkr_error *error)
-{
-    q->targets = ARENA_NEW(q->arena, target, q->reads);
-    if (!q->targets)
-        return fail_memory(error, "targets", q->reads);
-    tkr_status status = TKR_OK;
-    for (size_t r = 0; !status && r < q->reads; r++) {
-        if (a->position >= 0 && a->position != (int64_t)q->read_positions[r])
-            continue;
-        status = fill_target(q, &q->targets[q->target_count], q->target_count, r, a, foil, m, error);
-        q->target_count++;
-    }
-    if (status || q->target_count > 0)
-        return status;
-    fail(error, TKR_E_TARGET_RANGE, "position %lld of %zu tokens is not a mask", (long long)a->position, q->length);
-    return fail_side(error, error->code, a);
-}
-
-tkr_status targets_find(question *q, tkr_error *error)
+tkr_status targets_parse(question *q, tkr_error *error)
 {
     view spec = view_of(q->asked->target ? q->asked->target : "predicted");
     size_t tilde = contrast_at(spec);
-    bool is_contrast = tilde < spec.size;
-    side a = {.spec = view_slice(spec, 0, tilde), .output = -1, .position = -1};
-    side foil = {.spec = view_slice(spec, is_contrast ? tilde + 1 : tilde, spec.size), .offset = tilde + 1, .output = -1, .position = -1};
-    measure m = MEASURE_LOGIT;
-    tkr_status status = read_measure(q, &m, error);
+    q->a = (side){.spec = view_slice(spec, 0, tilde), .position = -1};
+    q->foil = (side){.spec = view_slice(spec, tilde < spec.size ? tilde + 1 : tilde, spec.size), .offset = tilde + 1, .position = -1};
+    tkr_status status = read_measure(q, error);
     if (!status)
-        status = understand(q, &a, error);
-    if (!status && is_contrast)
-        status = understand(q, &foil, error);
+        status = understand(q, &q->a, false, error);
+    if (!status && tilde < spec.size)
+        status = understand(q, &q->foil, true, error);
+    if (!status && q->foil.kind)
+        status = check_contrast(q, error);
     if (status)
         return status;
-    bool all_classes = view_is(a.spec, "all") && q->model->task == TKR_TASK_SEQUENCE_CLASSIFICATION;
-    if (is_contrast && (view_is(a.spec, "all") || view_is(foil.spec, "all"))) {
-        fail(error, TKR_E_TARGET_SYNTAX, "target all cannot be a side of a contrast");
-        return fail_side(error, error->code, view_is(a.spec, "all") ? &a : &foil);
+    if (q->a.position < 0 && q->foil.position >= 0)
+        q->a.position = q->foil.position;
+    return read_per_target(q, error);
+}
+
+bool targets_need_two_inputs(const question *q)
+{
+    if (!q->foil.kind || (q->a.output_count < 2 && q->foil.output_count < 2))
+        return false;
+    return q->model->task != TKR_TASK_MASKED_LM || q->a.output_count != q->foil.output_count;
+}
+
+/* ---- from sides to targets, once the clean run is there ---- */
+
+/* What the vocabulary entry says: its text, or the entry itself when that says less. */
+static const char *entry_text(const question *q, int32_t id)
+{
+    const char *piece = tokenizer_piece(q->model->tokenizer, id);
+    buffer text;
+    buffer_init(&text, 1 << 16);
+    tkr_error ignored = {0};
+    bool says = piece && !view_begins(view_of(piece), VIEW("##")) &&
+                tokenizer_decode(q->model->tokenizer, &id, 1, false, &text, &ignored) == TKR_OK && text.size > 0;
+    const char *name = says ? arena_copy_text(q->arena, buffer_as_view(&text)) : piece;
+    buffer_fini(&text);
+    return name ? name : "";
+}
+
+const char *question_output_name(const question *q, size_t index)
+{
+    if (q->model->task == TKR_TASK_QUESTION_ANSWERING)
+        return index < q->length ? entry_text(q, q->ids[index]) : "";
+    bool is_label = index < q->model->label_count;
+    return is_label ? q->model->labels[index] : entry_text(q, (int32_t)index);
+}
+
+static const char *target_name(question *q, size_t index)
+{
+    buffer name;
+    buffer_init(&name, 32);
+    buffer_format(&name, "t%zu", index);
+    const char *kept = buffer_ok(&name) ? arena_copy_text(q->arena, buffer_as_view(&name)) : NULL;
+    buffer_fini(&name);
+    return kept;
+}
+
+/* The answer of a side at its term number k: given, or the likeliest. */
+static int32_t answer(const side *s, size_t k, int32_t top)
+{
+    return s->outputs ? s->outputs[k < s->output_count ? k : s->output_count - 1] : top;
+}
+
+static tkr_status same_sides(const question *q, int32_t a, tkr_error *error)
+{
+    fail(error, TKR_E_TARGET_SAME, "both sides of the contrast are %s; the score is always 0",
+         QUOTE(view_of(question_output_name(q, (size_t)a))));
+    fail_field(error, "target", (int64_t)q->a.offset, (int64_t)(q->foil.offset + q->foil.spec.size - q->a.offset));
+    return error->code;
+}
+
+/* One term: outputs frozen from the clean run where they are not given. */
+static tkr_status fill_term(const question *q, term *t, size_t read, int32_t a, size_t k, measure m, tkr_error *error)
+{
+    const real *z = question_reading(q, q->clean, 0, read);
+    int32_t top = logits_argmax(z, q->outputs_width, -1);
+    *t = (term){.read = read, .f = {.measure = m, .link = q->link, .a = a < 0 ? top : a, .foil = -1}};
+    t->f.rival = logits_argmax(z, q->outputs_width, t->f.a);
+    if (!q->foil.kind)
+        return TKR_OK;
+    t->f.foil = answer(&q->foil, k, top);
+    t->f.foil_rival = logits_argmax(z, q->outputs_width, t->f.foil);
+    bool is_last = q->a.output_count < 2;
+    return t->f.foil == t->f.a && is_last ? same_sides(q, t->f.a, error) : TKR_OK;
+}
+
+/* The user's bytes from one token to another, or the entries of given ids. */
+static const char *span_name(question *q, size_t first, size_t last)
+{
+    const tkr_token *a = &q->tokens[first], *z = &q->tokens[last];
+    if (a->begin >= 0 && z->text == a->text && z->end >= a->begin)
+        return arena_copy_text(q->arena, view_slice(q->texts[a->text], (size_t)a->begin, (size_t)z->end));
+    buffer text;
+    buffer_init(&text, 1 << 20);
+    tkr_error ignored = {0};
+    tokenizer_decode(q->model->tokenizer, q->ids + first, last - first + 1, true, &text, &ignored);
+    const char *name = arena_copy_text(q->arena, buffer_ok(&text) ? buffer_as_view(&text) : view_of(""));
+    buffer_fini(&text);
+    return name;
+}
+
+/* The target's words: of one output, or of several put together. */
+static const char *joined_name(question *q, const target *t, bool foil)
+{
+    const side *s = foil ? &q->foil : &q->a;
+    if (q->model->task == TKR_TASK_QUESTION_ANSWERING && t->term_count == 2)
+        return span_name(q, (size_t)t->terms[0].f.a, (size_t)t->terms[1].f.a);
+    if (t->term_count == 1)
+        return question_output_name(q, (size_t)(foil ? t->terms[0].f.foil : t->terms[0].f.a));
+    if (s->text.size)
+        return arena_copy_text(q->arena, s->text);
+    int32_t *ids = ARENA_NEW(q->arena, int32_t, t->term_count);
+    buffer text;
+    buffer_init(&text, 1 << 20);
+    tkr_error ignored = {0};
+    for (size_t k = 0; ids && k < t->term_count; k++)
+        ids[k] = foil ? t->terms[k].f.foil : t->terms[k].f.a;
+    if (ids)
+        tokenizer_decode(q->model->tokenizer, ids, t->term_count, true, &text, &ignored);
+    const char *name = arena_copy_text(q->arena, buffer_ok(&text) ? buffer_as_view(&text) : view_of(""));
+    buffer_fini(&text);
+    return name;
+}
+
+/* What kind of thing a target is, for those who read the result; read: of its first term, count: how many it has. */
+static const char *kind_of(const question *q, size_t read, size_t count)
+{
+    switch (q->model->task) {
+    case TKR_TASK_NEXT_TOKEN:
+    case TKR_TASK_SEQUENCE_TO_SEQUENCE:
+        if (view_is(view_of(q->a.kind), "token"))
+            return "token";
+        return q->output_count == 0 ? "token" : q->sums_steps ? "output" : "gen";
+    case TKR_TASK_MASKED_LM: return view_is(view_of(q->a.kind), "mask") ? "mask" : "token";
+    case TKR_TASK_QUESTION_ANSWERING: return count == 2 ? "span" : read == 0 ? "start" : "end";
+    case TKR_TASK_SEQUENCE_CLASSIFICATION:
+    case TKR_TASK_TOKEN_CLASSIFICATION: return view_is(view_of(q->a.kind), "class") ? "class" : "label";
+    case TKR_TASK_NONE: break;
     }
-    return all_classes ? fill_all_classes(q, &a, m, error) : fill_reads(q, &a, is_contrast ? &foil : NULL, m, error);
+    return "label";
+}
+
+static const char *chosen_by(const question *q)
+{
+    if (q->output_source == OUTPUT_GENERATED)
+        return "generated";
+    return q->a.outputs || q->output_source == OUTPUT_GIVEN ? "given" : "predicted";
+}
+
+static bool is_next(const question *q) { return q->model->task == TKR_TASK_NEXT_TOKEN; }
+
+/* Where a target is read: the token it is about, which a decoder has not seen yet when it answers. */
+static void place_target(const question *q, target *t)
+{
+    tkr_task task = q->model->task;
+    t->position = t->step = -1;
+    for (size_t k = 0; k < t->term_count; k++) {
+        size_t row = task == TKR_TASK_QUESTION_ANSWERING ? q->length - 1 : q->read_positions[t->terms[k].read];
+        t->last_row = row > t->last_row ? row : t->last_row;
+    }
+    if (task == TKR_TASK_SEQUENCE_CLASSIFICATION || t->term_count != 1)
+        return;
+    size_t row = t->last_row;
+    if (task == TKR_TASK_QUESTION_ANSWERING)
+        t->position = t->terms[0].f.a;
+    else if (q->output_count && (is_next(q) || task == TKR_TASK_SEQUENCE_TO_SEQUENCE))
+        t->step = (int64_t)(row - output_row(q, 0));
+    if (task == TKR_TASK_MASKED_LM || task == TKR_TASK_TOKEN_CLASSIFICATION)
+        t->position = (int64_t)row;
+    else if (is_next(q))
+        t->position = (int64_t)row + 1;
+}
+
+/* Target number `index` over `count` reads; answers[k] -1: whatever is likeliest. */
+static tkr_status fill_target(question *q, size_t index, const size_t *reads, const int32_t *answers, size_t count, tkr_error *error)
+{
+    target *t = &q->targets[index];
+    term *terms = ARENA_NEW(q->arena, term, count);
+    *t = (target){.id = target_name(q, index), .kind = kind_of(q, reads[0], count), .chosen_by = chosen_by(q), .terms = terms, .term_count = count};
+    t->measure = q->measure != MEASURE_COUNT ? q->measure : count > 1 ? MEASURE_LOGPROB : MEASURE_LOGIT;
+    if (!terms || !t->id)
+        return fail_memory(error, "targets", count);
+    if (count > 1 && t->measure == MEASURE_PROB && q->model->task != TKR_TASK_QUESTION_ANSWERING) {
+        fail(error, TKR_E_USAGE_CAPABILITY, "measure prob does not add up over %zu tokens; logprob does", count);
+        fail_field(error, "measure", -1, 0);
+        return error->code;
+    }
+    tkr_status status = TKR_OK;
+    for (size_t k = 0; !status && k < count; k++)
+        status = fill_term(q, &terms[k], reads[k], answers[k], k, t->measure, error);
+    if (status)
+        return status;
+    place_target(q, t);
+    t->label = joined_name(q, t, false);
+    t->foil_label = q->foil.kind ? joined_name(q, t, true) : NULL;
+    t->value = target_value(q, t, q->clean, 0);
+    t->probability = target_probability(q, t, q->clean, 0);
+    return TKR_OK;
+}
+
+static tkr_status fill_one(question *q, size_t read, int32_t a, tkr_error *error)
+{
+    return fill_target(q, q->target_count++, &read, &a, 1, error);
+}
+
+static tkr_status freeze_classes(question *q, tkr_error *error)
+{
+    bool all = view_is(view_of(q->a.kind), "all");
+    if (all && q->outputs_width > TARGETS_MOST) {
+        fail(error, TKR_E_TARGET_RANGE, "target all: the model has %zu classes; at most %d are explained at once", q->outputs_width,
+             TARGETS_MOST);
+        return fail_side(error, error->code, &q->a);
+    }
+    tkr_status status = TKR_OK;
+    for (size_t i = 0; !status && i < (all ? q->outputs_width : 1); i++)
+        status = fill_one(q, 0, all ? (int32_t)i : answer(&q->a, 0, -1), error);
+    return status;
+}
+
+static tkr_status freeze_masks(question *q, tkr_error *error)
+{
+    if (q->a.output_count > 1) {
+        size_t reads[ANSWER_TOKENS_MOST], found = 0;
+        for (size_t r = 0; r < q->reads && found < q->a.output_count; r++)
+            if (q->read_positions[r] >= q->a.position)
+                reads[found++] = r;
+        return fill_target(q, q->target_count++, reads, q->a.outputs, found, error);
+    }
+    tkr_status status = TKR_OK;
+    for (size_t r = 0; !status && r < q->reads; r++)
+        if (q->a.position < 0 || q->a.position == (int64_t)q->read_positions[r])
+            status = fill_one(q, r, answer(&q->a, 0, -1), error);
+    if (status || q->target_count > 0)
+        return status;
+    fail(error, TKR_E_TARGET_RANGE, "position %lld of %zu tokens is not a mask", (long long)q->a.position, q->length);
+    return fail_side(error, error->code, &q->a);
+}
+
+/* The label that says "nothing here": O, or the only one of a model that answers yes or no. */
+static bool is_outside(const question *q, const real *z)
+{
+    if (q->outputs_width == 1)
+        return z[0] < 0;
+    return view_is(view_of(q->model->labels[logits_argmax(z, q->outputs_width, -1)]), "O");
+}
+
+/* Each token, or where nothing is named those that the model gives a label to; when it gives none, the likeliest. */
+static tkr_status freeze_tags(question *q, tkr_error *error)
+{
+    bool all = view_is(view_of(q->a.kind), "all"), named = q->a.outputs || q->a.position >= 0;
+    tkr_status status = TKR_OK;
+    size_t doubtful = 0;
+    double least = INFINITY;
+    for (size_t r = 0; !status && r < q->reads; r++) {
+        const real *z = question_reading(q, q->clean, 0, r);
+        bool is_here = q->a.position < 0 || q->a.position == (int64_t)r;
+        bool is_player = q->tokens[r].special == TKR_SPECIAL_NONE || q->tokens[r].special == TKR_SPECIAL_UNK;
+        double outside = is_player ? link_probability(q->link, z, q->outputs_width, (size_t)logits_argmax(z, q->outputs_width, -1)) : (double)INFINITY;
+        doubtful = outside < least ? r : doubtful;
+        least = fmin(outside, least);
+        if (named ? is_here : is_player && (all || !is_outside(q, z)))
+            status = fill_one(q, r, answer(&q->a, 0, -1), error);
+    }
+    if (status || q->target_count > 0)
+        return status;
+    if (q->a.position < 0)
+        return fill_one(q, doubtful, -1, error);
+    fail(error, TKR_E_TARGET_RANGE, "position %lld; the input has tokens 0 to %zu", (long long)q->a.position, q->length - 1);
+    return fail_side(error, error->code, &q->a);
+}
+
+/* The likeliest place for a start or an end: in the second text where there is one, never on a token of the template. */
+static int32_t likeliest_place(const question *q, size_t column, int32_t from)
+{
+    const real *z = question_reading(q, q->clean, 0, column);
+    int32_t best = -1;
+    for (size_t i = from < 0 ? 0 : (size_t)from; i < q->length; i++) {
+        bool fits = !q->tokens[i].is_template && q->tokens[i].special == TKR_SPECIAL_NONE && (!q->texts[1].data || q->tokens[i].text == 1);
+        if (fits && (best < 0 || z[i] > z[best]))
+            best = (int32_t)i;
+    }
+    return best;
+}
+
+static tkr_status freeze_places(question *q, tkr_error *error)
+{
+    view kind = view_of(q->a.kind);
+    int32_t start = likeliest_place(q, 0, -1), end = likeliest_place(q, 1, start);
+    const int32_t places[2] = {start, end};
+    const size_t columns[2] = {0, 1};
+    if (start < 0 || end < 0)
+        return fail(error, TKR_E_INPUT_EMPTY, "the text has no token that could be an answer");
+    if (view_is(kind, "predicted"))
+        return fill_target(q, q->target_count++, columns, places, 2, error);
+    tkr_status status = TKR_OK;
+    for (size_t c = 0; !status && c < 2; c++)
+        if (view_is(kind, "all") || view_is(kind, c ? "end" : "start"))
+            status = fill_one(q, c, answer(&q->a, 0, places[c]), error);
+    return status;
+}
+
+/* A word as the target of the next position, the token at pos:N, or the steps of the output. */
+static tkr_status freeze_steps(question *q, tkr_error *error)
+{
+    if (q->output_count == 0) {
+        bool at_position = view_is(view_of(q->a.kind), "pos");
+        int32_t there = at_position ? q->ids[q->a.position] : -1;
+        return fill_one(q, 0, at_position ? there : answer(&q->a, 0, -1), error);
+    }
+    size_t *reads = ARENA_NEW(q->arena, size_t, q->reads), first = q->read_positions[0] - output_row(q, 0);
+    int32_t *answers = ARENA_NEW(q->arena, int32_t, q->reads);
+    if (!reads || !answers)
+        return fail_memory(error, "targets", q->reads);
+    bool at_step = view_is(view_of(q->a.kind), "token") && q->a.position >= 0;
+    for (size_t r = 0; r < q->reads; r++) {
+        reads[r] = r;
+        answers[r] = at_step ? q->a.outputs[0] : q->outputs[first + r];
+    }
+    if (q->sums_steps)
+        return fill_target(q, q->target_count++, reads, answers, q->reads, error);
+    tkr_status status = TKR_OK;
+    for (size_t r = 0; !status && r < q->reads; r++)
+        status = fill_one(q, r, answers[r], error);
+    return status;
+}
+
+tkr_status targets_freeze(question *q, tkr_error *error)
+{
+    static tkr_status (*const freeze[])(question *, tkr_error *) = {
+        [TKR_TASK_SEQUENCE_CLASSIFICATION] = freeze_classes, [TKR_TASK_MASKED_LM] = freeze_masks,
+        [TKR_TASK_TOKEN_CLASSIFICATION] = freeze_tags,       [TKR_TASK_QUESTION_ANSWERING] = freeze_places,
+        [TKR_TASK_NEXT_TOKEN] = freeze_steps,                [TKR_TASK_SEQUENCE_TO_SEQUENCE] = freeze_steps};
+    size_t most = q->target_count > q->reads ? q->target_count : q->reads;
+    q->targets = ARENA_NEW(q->arena, target, most > 2 ? most : 2);
+    if (!q->targets)
+        return fail_memory(error, "targets", most);
+    q->target_count = 0;
+    return freeze[q->model->task](q, error);
 }

@@ -202,7 +202,7 @@ static void ask_inside(asked *a, made *m, const tkr_question *question_asked, qu
 {
     tkr_error error = {0};
     a->arena = arena_new(SIZE_MAX);
-    if (question_init(&a->q, m->session, question_asked, wish, a->arena, &error))
+    if (question_init(&a->q, m->session, question_asked, wish, a->arena, &error) || question_run(&a->q, wish, &error))
         fail_msg("question: %s", error.message);
 }
 
@@ -236,7 +236,7 @@ static double value_nudged(const question *q, const nudge *n)
     question_fill(q, p, 0);
     assert_int_equal(pass_intervene(p, q->at, add_direction, (void *)(uintptr_t)n, &error), TKR_OK);
     assert_int_equal(pass_forward(p, &error), TKR_OK);
-    double value = measure_value(&q->targets[0].f, pass_logits(p, 0, q->targets[0].read), q->outputs);
+    double value = target_value(q, &q->targets[0], p, 0);
     pass_free(p);
     return value;
 }
@@ -304,7 +304,7 @@ static void check_hidden_is_absent(made *m, const char *text)
     assert_int_equal(pass_forward(hidden, &error), TKR_OK);
     assert_int_equal(pass_forward(absent, &error), TKR_OK);
     double got[1024], want[1024];
-    size_t count = q->outputs < 1024 ? q->outputs : 1024;
+    size_t count = q->outputs_width < 1024 ? q->outputs_width : 1024;
     for (size_t i = 0; i < count; i++) {
         got[i] = (double)pass_logits(hidden, 0, 0)[i];
         want[i] = (double)pass_logits(absent, 0, 0)[i];

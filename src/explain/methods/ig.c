@@ -5,6 +5,9 @@
  * Tokens that are no feature keep their own embedding and get exactly 0.  With gap > 0 the line is bisected where it
  * bends: in each piece five Gauss-Legendre points are compared with the exact integral f(end) - f(begin), which is known;
  * the worst piece is cut until the errors add up to less than gap times the difference, or 300 points are spent.
+ *
+ * Families whose norms ignore the length of an embedding that nothing is added to (T5, Llama type) bend the path sharply, at
+ * zero without limit: there the zero baseline is refused, and T5 is refined unless steps or rule are given.
  */
 #include <math.h>
 
@@ -13,12 +16,13 @@
 #include "explain/method.h"
 #include "explain/quadrature.h"
 
-enum { STEPS, RULE, BASELINE, GAP };
+enum { STEPS, RULE, BASELINE, GAP, FORCE };
 static const parameter parameters[] = {
     INT_PARAMETER("steps", 32, 1, 4096, "points on the line"),
     CHOICE_PARAMETER("rule", "gl", "gl|mid|left|right|trap", "quadrature: Gauss-Legendre, midpoint, Riemann sums, trapezoid"),
     BASELINE_PARAMETER("baseline", "what stands for \"nothing\""),
-    REAL_PARAMETER("gap", 0, 0, 1, "refine until the gap is below this share; 0: steps only"),
+    REAL_PARAMETER("gap", 0, 0, 1, "refine until the gap is below this share; 0: steps only (where nothing is said: 0.01 for T5)"),
+    INT_PARAMETER("force", 0, 0, 1, "1: use a baseline that does not converge"),
     END_PARAMETERS};
 
 enum { PIECE_POINTS = 5, POINTS_MOST = 300 };
@@ -218,10 +222,30 @@ static tkr_status run_refined(method_call *c, path *p, tkr_error *error)
     return status;
 }
 
+static void settle(const question *q, arguments *a)
+{
+    bool is_stiff = q->model->family->is_scale_free && model_shape(q->model) == FAMILY_ENCODER_DECODER;
+    if (is_stiff && !a->is_given[STEPS] && !a->is_given[RULE] && !a->is_given[GAP])
+        a->number[GAP] = 0.01;
+}
+
+static tkr_status check_baseline(const method_call *c, tkr_error *error)
+{
+    const family *f = c->q->model->family;
+    bool is_zero = view_is(view_of(baseline_name(c->q, c->arguments.text[BASELINE])), "zero");
+    if (!is_zero || !f->is_scale_free || c->arguments.number[FORCE] > 0)
+        return TKR_OK;
+    fail(error, TKR_E_USAGE_BASELINE, "ig with the zero baseline does not converge on %s", f->model_types[0]);
+    fail_help(error, "-M ig:baseline=%s (or ig:force=1)", baseline_name(c->q, VIEW("auto")));
+    return error->code;
+}
+
 static tkr_status run(method_call *c, tkr_error *error)
 {
     const question *q = c->q;
     path p = {.q = q, .width = gradient_width(q)};
+    if (check_baseline(c, error))
+        return error->code;
     tkr_status status = endpoint_of_input(q, &p.to, error);
     if (!status)
         status = endpoint_of_baseline(q, c->arguments.text[BASELINE], &p.from, error);
@@ -251,6 +275,7 @@ const method ig_method = {
     .parameters = parameters,
     .needs = NEEDS_GRADIENT,
     .scores_tokens = true,
+    .settle = settle,
     .cost = cost,
     .run = run,
 };

@@ -19,20 +19,24 @@ static method_cost cost(const arguments *a, size_t features, size_t targets)
 static tkr_status run(method_call *c, tkr_error *error)
 {
     const question *q = c->q;
-    size_t n = q->feature_count, words = scorer_words(c->scorer);
+    size_t n = q->feature_count, words = scorer_words(c->scorer), asked = 0;
     uint64_t *masks = NEW(uint64_t, n * words);
     score *scores = NEW(score, n * q->target_count);
     uint64_t before = scorer_evaluations(c->scorer);
     tkr_status status = masks && scores ? TKR_OK : fail_memory(error, "occlusion", n * words);
     for (size_t f = 0; !status && f < n; f++) {
-        coalition_fill(masks + f * words, n);
-        coalition_drop(masks + f * words, f);
+        if (q->is_fixed[f])
+            continue;
+        coalition_fill(masks + asked * words, n);
+        coalition_drop(masks + asked++ * words, f);
     }
-    if (!status)
-        status = scorer_score(c->scorer, c->id, masks, n, scores, error);
-    for (size_t t = 0; !status && t < q->target_count; t++)
-        for (size_t f = 0; f < n; f++)
-            c->scores[t * n + f] = q->targets[t].value - scores[f * q->target_count + t].value;
+    if (!status && asked > 0)
+        status = scorer_score(c->scorer, c->id, masks, asked, scores, error);
+    for (size_t f = 0, at = 0; !status && f < n; f++) {
+        for (size_t t = 0; !q->is_fixed[f] && t < q->target_count; t++)
+            c->scores[t * n + f] = q->targets[t].value - scores[at * q->target_count + t].value;
+        at += !q->is_fixed[f];
+    }
     c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
     memory_free(masks);
     memory_free(scores);
