@@ -39,7 +39,7 @@ static pass *lay_out(const sized *s, char *lengths)
     }
     if (count == 0)
         report_stop(PROGRAM, "a shape has at least one length", NULL);
-    pass *p = sized_forward(s, values, count);
+    pass *p = sized_forward(s, values, count, 0);
     run(p); /* packs weights and touches the memory */
     printf("rows %zu\n", p->batch.rows);
     return p;

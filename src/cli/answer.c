@@ -17,7 +17,7 @@ tkr_session_options answer_session_options(cli *c)
     return o;
 }
 
-static tkr_terminal_options terminal_options(const cli *c, size_t rows)
+static tkr_terminal_options terminal_options(const cli *c, answer_look look)
 {
     const arguments *a = &c->args;
     tkr_terminal_options o = tkr_terminal_options_defaults();
@@ -26,16 +26,16 @@ static tkr_terminal_options terminal_options(const cli *c, size_t rows)
     o.style = (tkr_style)arguments_number(a, OPTION_STYLE, TKR_STYLE_AUTO); /* the choices are in the order of the enum */
     o.is_light = c->around.is_light;
     o.ascii = c->around.ascii;
-    o.is_brief = c->quiet || !c->around.out_terminal;
+    o.is_brief = look.is_brief || c->quiet || !c->around.out_terminal;
     o.full_table = arguments_is(a, OPTION_TABLE, "full");
     o.special = (tkr_special_view)arguments_number(a, OPTION_SPECIAL, TKR_SPECIAL_FOLD); /* likewise */
-    o.top = (size_t)arguments_number(a, OPTION_TOP, rows);
+    o.top = (size_t)arguments_number(a, OPTION_TOP, look.rows);
     return o;
 }
 
-tkr_status answer_show(cli *c, const tkr_result *result, size_t rows)
+tkr_status answer_show(cli *c, const tkr_result *result, answer_look look)
 {
-    tkr_terminal_options options = terminal_options(c, rows);
+    tkr_terminal_options options = terminal_options(c, look);
     if (c->silent)
         return TKR_OK;
     tkr_status status = tkr_present_terminal(result, &options, stream_sink, &c->out, &c->error);

@@ -32,13 +32,10 @@ tkr_status cli_operands_most(cli *c, size_t most)
 
 /* ---- the model ---- */
 
-static tkr_model_options model_options(const cli *c, bool tokenizer_only)
+tkr_model_options cli_model_options(const cli *c, bool tokenizer_only)
 {
     tkr_model_options o = tkr_model_options_defaults();
-    if (arguments_is(&c->args, OPTION_TASK, "sequence-classification"))
-        o.task = TKR_TASK_SEQUENCE_CLASSIFICATION;
-    else if (arguments_is(&c->args, OPTION_TASK, "masked-lm"))
-        o.task = TKR_TASK_MASKED_LM;
+    o.task = (tkr_task)arguments_number(&c->args, OPTION_TASK, TKR_TASK_NONE); /* the choices are in the order of the enum */
     o.tokenizer_only = tokenizer_only;
     o.no_weight_scan = arguments_has(&c->args, OPTION_NO_WEIGHT_SCAN);
     o.copy_weights = arguments_has(&c->args, OPTION_NO_MMAP);
@@ -51,7 +48,7 @@ static tkr_model_options model_options(const cli *c, bool tokenizer_only)
 tkr_model *cli_open_model(cli *c, const char *name, bool tokenizer_only)
 {
     const char *asked = name ? name : arguments_text(&c->args, OPTION_MODEL, NULL);
-    tkr_model_options options = model_options(c, tokenizer_only);
+    tkr_model_options options = cli_model_options(c, tokenizer_only);
     if (!asked) {
         asked = tkr_default_model();
         report_note(c, "no --model given, using the bundled demo model %s (-m to change)", asked);

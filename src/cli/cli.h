@@ -40,6 +40,7 @@ struct command {
     const char *usage;         /* after "tokray " */
     const char *const *examples; /* lines, ends with NULL */
     command_fn *run;
+    const char *details;       /* more for the full help, or NULL */
 };
 extern const command command_table[];
 extern const size_t command_count;
@@ -63,6 +64,8 @@ const operand *cli_operand(const cli *c, size_t index);
 /* Refuses operands beyond `most`. */
 tkr_status cli_operands_most(cli *c, size_t most);
 
+/* What the options of the command line say about opening models. */
+tkr_model_options cli_model_options(const cli *c, bool tokenizer_only);
 /* Open the model that was asked for, else the bundled one with a note.  name NULL: by --model. */
 tkr_model *cli_open_model(cli *c, const char *name, bool tokenizer_only);
 

@@ -58,6 +58,12 @@ static tkr_status make_question(cli *c, job *j)
     j->question.pair = arguments_text(a, OPTION_PAIR, NULL);
     j->question.ids = j->in.ids;
     j->question.id_count = j->in.id_count;
+    j->question.output_text = arguments_text(a, OPTION_OUTPUT_TEXT, NULL);
+    j->question.output_ids = j->in.output_ids;
+    j->question.output_id_count = j->in.output_id_count;
+    j->question.max_new = (size_t)arguments_number(a, OPTION_MAX_NEW, 0);
+    j->question.per_target = arguments_text(a, OPTION_PER_TARGET, NULL);
+    j->question.prompt_only = arguments_has(a, OPTION_PROMPT_ONLY);
     if (arguments_is(a, OPTION_TRUNCATE, "end"))
         j->question.truncate = TKR_TRUNCATE_END;
     else if (arguments_is(a, OPTION_TRUNCATE, "start"))
@@ -142,7 +148,7 @@ static tkr_status answer(cli *c, job *j, size_t index)
         stream_text(&c->out, "\n");
     tkr_status status = TKR_OK;
     if (!j->out.owns_output)
-        status = answer_show(c, result, 0);
+        status = answer_show(c, result, (answer_look){0});
     if (!status)
         status = exports_write(&j->out, c, result);
     if (!status)
@@ -194,13 +200,24 @@ static tkr_status run_job(cli *c, job *j)
     return status;
 }
 
+/* A next command that fits what was just done. */
+static const char *next_step(const cli *c, const job *j)
+{
+    tkr_model_facts facts;
+    tkr_model_describe(j->model, &facts);
+    bool puts_out = facts.task == TKR_TASK_NEXT_TOKEN || facts.task == TKR_TASK_SEQUENCE_TO_SEQUENCE;
+    if (puts_out && !arguments_has(&c->args, OPTION_TARGET))
+        return "add -t all to see what made each token of the output";
+    return arguments_has(&c->args, OPTION_METHOD) ? "add -o why.json to keep the numbers"
+                                                  : "add -M all to compare methods, -o why.json to keep the numbers";
+}
+
 tkr_status explain_command(cli *c)
 {
     job j = {0};
     tkr_status status = run_job(c, &j);
     if (!status && j.out.count == 0 && !arguments_has(&c->args, OPTION_DRY_RUN))
-        report_hint(c, arguments_has(&c->args, OPTION_METHOD) ? "add -o why.json to keep the numbers"
-                                                              : "add -M all to compare methods, -o why.json to keep the numbers");
+        report_hint(c, next_step(c, &j));
     exports_close(&j.out);
     inputs_free(&j.in);
     heap_free(j.spans);

@@ -7,15 +7,17 @@
 #include "cli/heap.h"
 #include "cli/suggest.h"
 
-enum { OPTION_COLUMN = 30, COMMAND_COLUMN = 12, LINE_MOST = 100 };
+enum { OPTION_COLUMN = 30, COMMAND_COLUMN = 12, LINE_MOST = 100, CHOICES_MOST = 60 };
 
 void help_first_contact(cli *c)
 {
     stream_text(&c->out, "Tokray explains predictions of transformer models, token by token.\n"
                          "\n"
-                         "  tokray demo                                   a finished example, at once\n"
+                         "  tokray demo                                   an example of each task, at once\n"
                          "  tokray explain \"The plot is thin, but the acting is superb.\"\n"
-                         "  tokray explain -M ig,occlusion -o why.json \"Your own sentence.\"\n"
+                         "  tokray explain -m tiny-bert-mlm \"The queen put on [MASK] crown.\"\n"
+                         "  tokray explain -m tiny-gpt2-stories \"Lily was sad because\"\n"
+                         "  tokray explain -m tiny-t5-tasks -t all \"date: March 5th, 1999\"\n"
                          "\n"
                          "These work offline: small models are built in. Your own model folder: -m DIR.\n"
                          "All commands: tokray help\n");
@@ -37,6 +39,21 @@ void help_overview(cli *c)
                          "130 stopped.\n");
 }
 
+/* Choices too many for the name's place are listed in the help. */
+static bool lists_choices(const option *o) { return o->kind == KIND_CHOICE && strlen(o->value) > CHOICES_MOST; }
+
+/* "a, b, c" of "a|b|c"; the caller frees. */
+static char *choices_text(const option *o)
+{
+    char *text = heap_new(2 * strlen(o->value) + 1, 1), *to = text;
+    for (const char *from = o->value; *from; from++) {
+        *to++ = *from == '|' ? ',' : *from;
+        if (*from == '|')
+            *to++ = ' ';
+    }
+    return text;
+}
+
 /* "  -m, --model NAME|DIR" */
 static size_t put_option_name(cli *c, const option *o)
 {
@@ -48,7 +65,8 @@ static size_t put_option_name(cli *c, const option *o)
     else
         length = snprintf(name, sizeof name, "      --%s", shown);
     if (o->value && length > 0)
-        length += snprintf(name + length, sizeof name - (size_t)length, o->kind == KIND_EXPORT ? "[=%s]" : " %s", o->value);
+        length += snprintf(name + length, sizeof name - (size_t)length, o->kind == KIND_EXPORT ? "[=%s]" : " %s",
+                           lists_choices(o) ? "NAME" : o->value);
     stream_text(&c->out, name);
     return strlen(name);
 }
@@ -83,8 +101,11 @@ static void put_option(cli *c, const option *o)
     }
     stream_spaces(&c->out, OPTION_COLUMN - used);
     const char *repeatable = o->is_repeatable ? "; repeatable" : "";
-    char *text = o->standard ? heap_format("%s%s [%s]", o->help, repeatable, o->standard) : heap_format("%s%s", o->help, repeatable);
+    char *choices = lists_choices(o) ? choices_text(o) : heap_text("", 0);
+    char *text = heap_format("%s%s%s%s%s%s%s", o->help, *choices ? ": " : "", choices, repeatable, o->standard ? " [" : "",
+                             o->standard ? o->standard : "", o->standard ? "]" : "");
     put_wrapped(c, text, OPTION_COLUMN);
+    heap_free(choices);
     heap_free(text);
 }
 
@@ -112,6 +133,8 @@ void help_one(cli *c, const command *of, bool is_full)
     stream_format(&c->out, "\nusage: tokray %s\n", of->usage);
     if (!is_full)
         stream_text(&c->out, "\n");
+    if (is_full && of->details)
+        stream_format(&c->out, "\n%s", of->details);
     put_options(c, of, is_full);
     if (!is_full)
         stream_format(&c->out, "\nall options: tokray help %s\n", of->name);

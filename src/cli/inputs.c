@@ -21,6 +21,7 @@ void inputs_free(inputs *in)
     heap_free(in->list);
     heap_free(in->owned);
     heap_free(in->ids);
+    heap_free(in->output_ids);
     *in = (inputs){0};
 }
 
@@ -112,30 +113,34 @@ static tkr_status read_operands(inputs *in, cli *c)
     return TKR_OK;
 }
 
-static tkr_status read_ids(inputs *in, cli *c, const use *u)
+static tkr_status read_ids(cli *c, const use *u, int32_t **ids, size_t *count)
 {
     size_t capacity = 0;
     for (const char *at = u->value;;) {
         size_t length = strcspn(at, ",");
         uint64_t id;
         bool wraps;
-        if (!values_whole(at, length, &id, &wraps) || wraps || id > INT32_MAX || in->id_count == IDS_MOST) {
-            complain(&c->error, TKR_E_USAGE_VALUE, "%s: token %zu is no token id", u->spelled, in->id_count);
-            complain_help(&c->error, "numbers with commas: --ids 101,1996,102");
+        if (!values_whole(at, length, &id, &wraps) || wraps || id > INT32_MAX || *count == IDS_MOST) {
+            complain(&c->error, TKR_E_USAGE_VALUE, "%s: token %zu is no token id", u->spelled, *count);
+            complain_help(&c->error, "numbers with commas: %s 101,1996,102", u->spelled);
             c->args.bad_use = u;
             c->error.offset = at - u->value;
             c->error.length = (int64_t)(length ? length : 1);
             return c->error.code;
         }
-        in->ids = heap_grow(in->ids, in->id_count, &capacity, sizeof *in->ids);
-        in->ids[in->id_count++] = (int32_t)id;
+        *ids = heap_grow(*ids, *count, &capacity, sizeof **ids);
+        (*ids)[(*count)++] = (int32_t)id;
         if (!at[length])
-            break;
+            return TKR_OK;
         at += length + 1;
     }
+}
+
+static tkr_status read_input_ids(inputs *in, cli *c, const use *u)
+{
     in->list = heap_new(1, sizeof *in->list);
     in->count = 1;
-    return TKR_OK;
+    return read_ids(c, u, &in->ids, &in->id_count);
 }
 
 static tkr_status exclude(cli *c, const char *a, const char *b)
@@ -158,15 +163,31 @@ static tkr_status check_conflicts(cli *c, const use *file, const use *ids)
     return pair && count > 1 ? exclude(c, pair->spelled, "several texts") : TKR_OK;
 }
 
+/* An output is given once, or written by the model. */
+static tkr_status read_output(inputs *in, cli *c)
+{
+    const use *text = arguments_find(&c->args, OPTION_OUTPUT_TEXT), *ids = arguments_find(&c->args, OPTION_OUTPUT_IDS);
+    const use *most = arguments_find(&c->args, OPTION_MAX_NEW), *given = text ? text : ids;
+    if (text && ids)
+        return exclude(c, text->spelled, ids->spelled);
+    if (given && most)
+        return exclude(c, given->spelled, most->spelled);
+    if (given && cli_operand_count(c) > 1)
+        return exclude(c, given->spelled, "several texts");
+    return ids ? read_ids(c, ids, &in->output_ids, &in->output_id_count) : TKR_OK;
+}
+
 tkr_status inputs_read(inputs *in, cli *c)
 {
     const use *file = arguments_find(&c->args, OPTION_TEXT_FILE), *ids = arguments_find(&c->args, OPTION_IDS);
     *in = (inputs){0};
     tkr_status status = check_conflicts(c, file, ids);
+    if (!status)
+        status = read_output(in, c);
     if (status)
         return status;
     if (ids)
-        return read_ids(in, c, ids);
+        return read_input_ids(in, c, ids);
     if (file)
         return read_one(in, c, strcmp(file->value, "-") == 0 ? NULL : file->value);
     if (cli_operand_count(c) > 0)

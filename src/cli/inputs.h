@@ -15,6 +15,8 @@ typedef struct inputs {
     char *owned;       /* a text that was read */
     int32_t *ids;
     size_t id_count;
+    int32_t *output_ids;
+    size_t output_id_count;
 } inputs;
 
 /* Errors: usage.text, usage.conflict, input.file, limit.text. */

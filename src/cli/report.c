@@ -51,7 +51,9 @@ static const struct {
     option_id option;
 } field_options[] = {{"target", OPTION_TARGET},     {"measure", OPTION_MEASURE}, {"features", OPTION_FEATURES},
                      {"removal", OPTION_REMOVAL},   {"at", OPTION_AT},           {"ids", OPTION_IDS},
-                     {"model", OPTION_MODEL},       {"truncate", OPTION_TRUNCATE}};
+                     {"model", OPTION_MODEL},       {"truncate", OPTION_TRUNCATE}, {"output_text", OPTION_OUTPUT_TEXT},
+                     {"output_ids", OPTION_OUTPUT_IDS}, {"max_new", OPTION_MAX_NEW}, {"per_target", OPTION_PER_TARGET},
+                     {"prompt_only", OPTION_PROMPT_ONLY}};
 
 static bool point_to_use(pointed *p, const use *u)
 {

@@ -1,12 +1,18 @@
 /*
- * The first half of a result file: model, inputs, tokens, features, prediction, targets (schema tokray.result/1).
+ * The first half of a result file: model, inputs, tokens, features, output, prediction, targets (schema tokray.result/1).
  *
  * Known to go wrong: a token may hold part of a character; its text is then null and its bytes are given in hexadecimal.
  */
 #include "base/utf8.h"
 #include "present/json_result.h"
 
-const char *json_input_id(const tkr_result *r, size_t index) { return index < r->input_count ? r->inputs[index].id : "in"; }
+enum { INPUTS = sizeof((tkr_result *)0)->inputs / sizeof *((tkr_result *)0)->inputs, OUTPUT = INPUTS - 1 };
+
+const char *json_input_id(const tkr_result *r, size_t index)
+{
+    static const char *const otherwise[INPUTS] = {"in", "pair", "out"};
+    return r->inputs[index].id ? r->inputs[index].id : otherwise[index];
+}
 
 static void write_model(json_writer *w, const tkr_result *r)
 {
@@ -61,8 +67,10 @@ static void write_inputs(json_writer *w, const tkr_result *r)
 {
     writer_key(w, "inputs");
     writer_open(w, '[', false);
-    for (size_t i = 0; i < r->input_count; i++) {
+    for (size_t i = 0; i < INPUTS; i++) {
         const result_input *input = &r->inputs[i];
+        if (!input->id)
+            continue;
         writer_open(w, '{', true);
         writer_key_text(w, "id", input->id);
         writer_key(w, "text");
@@ -118,8 +126,8 @@ static void write_token(json_writer *w, const tkr_result *r, size_t i)
     writer_key_unsigned(w, "i", i);
     writer_key(w, "id");
     writer_signed(w, t->id);
-    if (r->input_count > 1)
-        writer_key_text(w, "of", t->text >= 0 ? r->inputs[t->text].id : NULL);
+    if (r->inputs[1].id && !token->is_output)
+        writer_key_text(w, "of", t->text >= 0 ? json_input_id(r, (size_t)t->text) : NULL);
     write_token_text(w, r, t);
     writer_key_text(w, "raw", t->raw);
     writer_key_signed_or_null(w, "start", t->begin);
@@ -129,32 +137,49 @@ static void write_token(json_writer *w, const tkr_result *r, size_t i)
     writer_key(w, "segment");
     writer_signed(w, t->segment);
     writer_key_text(w, "special", special_name(t->special));
+    if (token->is_output) {
+        writer_key_signed_or_null(w, "step", token->step);
+        writer_key_bool(w, "generated", token->step >= 0 && r->output_source && view_is(view_of(r->output_source), "generated"));
+        writer_key_real(w, "probability", token->probability);
+    }
     writer_close(w, '}');
+}
+
+/* Input tokens, the pair's among them ("of" tells them apart); those of the output have a list of their own.  "i" counts on. */
+static void write_token_list(json_writer *w, const tkr_result *r, bool of_output)
+{
+    writer_key(w, json_input_id(r, of_output ? OUTPUT : 0));
+    writer_open(w, '[', false);
+    for (size_t i = 0; i < r->token_count; i++)
+        if (r->tokens[i].is_output == of_output)
+            write_token(w, r, i);
+    writer_close(w, ']');
 }
 
 static void write_tokens(json_writer *w, const tkr_result *r)
 {
     writer_key(w, "tokens");
     writer_open(w, '{', false);
-    writer_key(w, json_input_id(r, 0));
-    writer_open(w, '[', false);
-    for (size_t i = 0; i < r->token_count; i++)
-        write_token(w, r, i);
-    writer_close(w, ']');
+    write_token_list(w, r, false);
+    if (r->inputs[OUTPUT].id)
+        write_token_list(w, r, true);
     writer_close(w, '}');
 }
 
-/* "of": the input, or one input a member when there are two. */
+/* "of": the input, or one input a member when they come from several. */
 static void write_feature_owner(json_writer *w, const tkr_result *r)
 {
+    bool differ = false;
+    for (size_t i = 1; i < r->feature_count; i++)
+        differ |= r->features[i].text != r->features[0].text;
     writer_key(w, "of");
-    if (r->input_count < 2) {
-        writer_text(w, json_input_id(r, 0));
+    if (!differ) {
+        writer_text(w, json_input_id(r, r->feature_count ? (size_t)r->features[0].text : 0));
         return;
     }
     writer_open(w, '[', true);
     for (size_t i = 0; i < r->feature_count; i++)
-        writer_text(w, json_input_id(r, r->features[i].text == 1));
+        writer_text(w, json_input_id(r, (size_t)r->features[i].text));
     writer_close(w, ']');
 }
 
@@ -182,6 +207,26 @@ static void write_features(json_writer *w, const tkr_result *r)
     for (size_t i = 0; i < r->feature_count; i++)
         writer_text(w, r->features[i].label);
     writer_close(w, ']');
+    writer_close(w, '}');
+}
+
+/* What the model put out, or was given to put out. */
+static void write_output(json_writer *w, const tkr_result *r)
+{
+    const result_input *output = &r->inputs[OUTPUT];
+    writer_key(w, "output");
+    if (!r->output_source) {
+        writer_null(w);
+        return;
+    }
+    writer_open(w, '{', true);
+    writer_key_text(w, "source", r->output_source);
+    writer_key_text(w, "end", r->output_end);
+    writer_key(w, "text");
+    if (output->text)
+        writer_view(w, (view){output->text, output->bytes});
+    else
+        writer_null(w);
     writer_close(w, '}');
 }
 
@@ -213,6 +258,7 @@ static void write_target(json_writer *w, const tkr_target_facts *t)
     writer_key_text(w, "label", t->label);
     writer_key_signed_or_null(w, "index", t->index);
     writer_key_signed_or_null(w, "position", t->position);
+    writer_key_signed_or_null(w, "step", t->step);
     writer_key(w, "contrast");
     if (t->foil) {
         writer_open(w, '{', true);
@@ -236,6 +282,7 @@ void json_write_question(json_writer *w, const tkr_result *r)
     write_inputs(w, r);
     write_tokens(w, r);
     write_features(w, r);
+    write_output(w, r);
     write_prediction(w, r);
     writer_key(w, "targets");
     writer_open(w, '[', false);

@@ -2,7 +2,8 @@
  * Result files, schema tokray.result/1: one function a section, keys in the order of docs/result.md.
  *
  * Saved scores are raw.  Reals are the shortest text that reads back to the same float32; what is not finite is null and
- * counted in "nonfinite".  Arrays over 1,024 elements are base64 of little-endian float32.
+ * counted in "nonfinite", except scores of later outputs for earlier steps, which are null because there are none.  Arrays over
+ * 1,024 elements are base64 of little-endian float32.
  * created, seconds, threads and peak_memory_bytes are the only fields that may differ between equal runs.
  */
 #include <math.h>
@@ -125,7 +126,7 @@ static bool write_top(json_writer *w, const tkr_result *r, const result_run *run
         ranking rank;
         if (!ranking_init(&rank, run, t))
             return false;
-        for (size_t k = 0; k < rank.count && k < most; k++) {
+        for (size_t k = 0; k < rank.defined && k < most; k++) {
             uint32_t i = rank.order[k];
             writer_open(w, '{', true);
             if (r->target_count > 1)
@@ -206,11 +207,11 @@ static bool write_run(json_writer *w, const tkr_result *r, const result_run *run
     return complete;
 }
 
-static size_t count_nonfinite(const tkr_array *a)
+static size_t count_nonfinite(const tkr_result *r, const tkr_array *a)
 {
     size_t count = 0;
     for (size_t i = 0; i < a->size; i++)
-        count += isfinite(a->data[i]) ? 0 : 1;
+        count += !isfinite(a->data[i]) && !ranking_is_undefined(r, a, i);
     return count;
 }
 
@@ -232,9 +233,9 @@ static void write_array_data(json_writer *w, const tkr_array *a)
     writer_close(w, '}');
 }
 
-static void write_array(json_writer *w, const tkr_array *a)
+static void write_array(json_writer *w, const tkr_result *r, const tkr_array *a)
 {
-    size_t nonfinite = count_nonfinite(a);
+    size_t nonfinite = count_nonfinite(r, a);
     writer_open(w, '{', true);
     writer_key_text(w, "name", a->name);
     writer_key(w, "axes");
@@ -326,7 +327,7 @@ static bool write_runs_and_arrays(json_writer *w, const tkr_result *r, const tkr
     writer_close(w, ']');
     write_list(w, "arrays");
     for (size_t i = 0; i < r->array_count; i++)
-        write_array(w, r->arrays[i]);
+        write_array(w, r, r->arrays[i]);
     writer_close(w, ']');
     return complete;
 }

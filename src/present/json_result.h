@@ -5,9 +5,9 @@
 #include "explain/result.h"
 #include "present/json_writer.h"
 
-/* model, inputs, tokens, features, prediction, targets */
+/* model, inputs, tokens, features, output, prediction, targets */
 void json_write_question(json_writer *w, const tkr_result *r);
-/* "in" or "pair"; an input given as ids is "in" too. */
+/* "in", "pair" or "out"; an input given as ids is "in" too. */
 const char *json_input_id(const tkr_result *r, size_t index);
 
 #endif

@@ -1,4 +1,4 @@
-/* Ranking by magnitude.  Scores that are not finite rank last and count for nothing. */
+/* Ranking by magnitude.  Scores that are not finite are not ranked and count for nothing. */
 #include "present/ranking.h"
 
 #include <math.h>
@@ -10,6 +10,13 @@ typedef struct ranked {
     double magnitude;
     uint32_t feature;
 } ranked;
+
+bool ranking_is_undefined(const tkr_result *r, const tkr_array *scores, size_t entry)
+{
+    bool puts_out = r->model.task == TKR_TASK_NEXT_TOKEN || r->model.task == TKR_TASK_SEQUENCE_TO_SEQUENCE;
+    bool is_scores = scores->rank == 2 && scores->axes[0]->kind == TKR_AXIS_TARGETS && scores->axes[1]->kind == TKR_AXIS_FEATURES;
+    return puts_out && is_scores && isnan(scores->data[entry]);
+}
 
 static int compare_ranked(const void *a, const void *b)
 {
@@ -45,12 +52,11 @@ bool ranking_init(ranking *r, const result_run *run, size_t target)
     ranked *items = NEW(ranked, r->count);
     r->order = NEW(uint32_t, r->count);
     if (items && r->order) {
-        for (size_t i = 0; i < r->count; i++) {
-            double score = (double)r->scores[i];
-            items[i] = (ranked){isfinite(score) ? fabs(score) : -1, (uint32_t)i};
-        }
-        qsort(items, r->count, sizeof *items, compare_ranked);
         for (size_t i = 0; i < r->count; i++)
+            if (isfinite(r->scores[i]))
+                items[r->defined++] = (ranked){fabs((double)r->scores[i]), (uint32_t)i};
+        qsort(items, r->defined, sizeof *items, compare_ranked);
+        for (size_t i = 0; i < r->defined; i++)
             r->order[i] = items[i].feature;
     }
     bool complete = items && r->order;
@@ -71,5 +77,9 @@ double ranking_share(const ranking *r, double score) { return r->total > 0 ? fab
 char *ranking_figure(const ranking *r, char out[FIGURE_ROOM], double score, bool ascii)
 {
     int decimals = figure_decimals(r->largest);
+    if (isnan(score)) {
+        out[0] = '\0';
+        return out;
+    }
     return r->is_signed ? figure_signed(out, score, decimals, ascii) : figure_plain(out, score, decimals, ascii);
 }

@@ -6,9 +6,10 @@
 #include "present/figures.h"
 
 typedef struct ranking {
-    uint32_t *order;  /* [count] feature indices by |score|, equal ones in text order; owned */
+    uint32_t *order;  /* [defined] feature indices by |score|, equal ones in text order; owned */
     const float *scores;
-    size_t count;
+    size_t count;     /* features                                          */
+    size_t defined;   /* those that have a score: a later output has none for an earlier step */
     bool is_signed;
     double largest;   /* |score| of the first; 0 when there is none       */
     double total;     /* sum of |score|, the fold of special tokens included: what shares are of */
@@ -16,12 +17,16 @@ typedef struct ranking {
     double least, most; /* extent of the scores, 0 included                  */
 } ranking;
 
+/* Has the model put this feature out after what the target is about?  (Its score is not a number then, and no error.) */
+bool ranking_is_undefined(const tkr_result *r, const tkr_array *scores, size_t entry);
+
 /* Row `target` of a run's scores.  False when out of memory. */
 bool ranking_init(ranking *r, const result_run *run, size_t target);
 void ranking_fini(ranking *r);
 /* |score| / total, or NaN when everything is 0. */
 double ranking_share(const ranking *r, double score);
-/* A score as people read it: with the decimals of the largest one, and a sign when the method has signs. */
+/* A score as people read it: with the decimals of the largest one, and a sign when the method has signs;
+ * nothing for one that is not defined. */
 char *ranking_figure(const ranking *r, char out[FIGURE_ROOM], double score, bool ascii);
 
 #endif

@@ -71,10 +71,10 @@ static void put_right(screen *s, const char *text, size_t width) { put_number(s,
 static size_t occurrence(const tkr_result *r, uint32_t feature, bool *is_repeated)
 {
     size_t before = 0;
-    view label = view_of(r->features[feature].label);
+    view label = view_of(feature_text(r, feature));
     *is_repeated = false;
     for (uint32_t i = 0; i < r->feature_count; i++)
-        if (i != feature && view_equal(view_of(r->features[i].label), label)) {
+        if (i != feature && view_equal(view_of(feature_text(r, i)), label)) {
             *is_repeated = true;
             before += i < feature;
         }
@@ -85,7 +85,7 @@ static void label_feature(screen *s, row *to, uint32_t feature, size_t most)
 {
     bool is_repeated;
     size_t number = occurrence(s->result, feature, &is_repeated) + 1;
-    to->columns = visible_text(&to->label, view_of(s->result->features[feature].label), s->options.ascii, most);
+    to->columns = visible_label(&to->label, feature_text(s->result, feature), s->options.ascii, most);
     if (is_repeated && number > 1) {
         size_t before = to->label.size;
         buffer_format(&to->label, " (%zu)", number);
@@ -122,15 +122,15 @@ static void add_features(grid *g, const ranking *rank, size_t shown)
 static void add_rest(grid *g, const ranking *rank, size_t shown)
 {
     double sum = 0, magnitude = 0;
-    for (size_t k = shown; k < rank->count; k++) {
+    for (size_t k = shown; k < rank->defined; k++) {
         double value = (double)rank->scores[rank->order[k]];
         sum += isfinite(value) ? value : 0;
         magnitude += isfinite(value) ? fabs(value) : 0;
     }
-    if (shown == rank->count)
+    if (shown == rank->defined)
         return;
     row *to = add_row(g, rank, sum, ranking_share(rank, magnitude));
-    buffer_format(&to->label, "%zu more", rank->count - shown);
+    buffer_format(&to->label, "%zu more", rank->defined - shown);
     to->columns = columns_of(buffer_ok(&to->label) ? to->label.data : "");
 }
 
@@ -301,7 +301,7 @@ static void print_totals(grid *g, const ranking *rank)
     double helpful = 0, harmful = 0;
     char up[FIGURE_ROOM], down[FIGURE_ROOM], all[FIGURE_ROOM];
     for (size_t i = 0; i < rank->count; i++) {
-        double value = (double)rank->scores[i];
+        double value = (double)rank->scores[i]; /* comparisons with no number are false */
         helpful += value > 0 ? value : 0;
         harmful += value < 0 ? value : 0;
     }
@@ -347,7 +347,7 @@ static void print_grid(grid *g, const ranking *rank)
 
 void score_table(screen *s, const result_run *run, const ranking *rank)
 {
-    size_t shown = rank->count < s->options.top || s->options.full_table ? rank->count : s->options.top;
+    size_t shown = rank->defined < s->options.top || s->options.full_table ? rank->defined : s->options.top;
     grid g = {.s = s, .rows = NEW(row, shown + 2), .decimals = figure_decimals(rank->largest), .is_signed = run->facts.is_signed};
     if (!g.rows) {
         s->o->bytes.failed = true;
@@ -384,11 +384,17 @@ static size_t compare_width(const screen *s, const ranking *rank, const char *na
 static void compare_row(screen *s, const ranking *rankings, const size_t *widths, size_t fit, row *r)
 {
     char figure[FIGURE_ROOM];
+    size_t skipped = 0; /* columns of methods that give this feature no score */
     for (size_t m = 0; m < fit; m++) {
         int decimals = figure_decimals(rankings[m].largest);
         ranking_figure(&rankings[m], figure, (double)rankings[m].scores[r->feature], s->options.ascii);
-        screen_spaces(s, 3);
+        if (!figure[0]) {
+            skipped += 3 + widths[m];
+            continue;
+        }
+        screen_spaces(s, 3 + skipped);
         put_number(s, figure, decimals, widths[m]);
+        skipped = 0;
     }
     screen_line(s);
 }
@@ -434,8 +440,8 @@ static void compare_print(screen *s, const ranking *rankings, row *rows, size_t 
         s->o->bytes.failed |= !buffer_ok(&rows[k].label);
         buffer_fini(&rows[k].label);
     }
-    if (shown < rankings[0].count)
-        out_format(s->o, "  %zu more\n", rankings[0].count - shown);
+    if (shown < rankings[0].defined)
+        out_format(s->o, "  %zu more\n", rankings[0].defined - shown);
     if (fit < s->result->run_count) {
         char text[FIGURE_ROOM];
         int length = snprintf(text, sizeof text, "%zu more methods need a wider terminal", s->result->run_count - fit);
@@ -445,7 +451,7 @@ static void compare_print(screen *s, const ranking *rankings, row *rows, size_t 
 
 void score_table_compare(screen *s, const ranking *rankings)
 {
-    size_t count = rankings[0].count, shown = count < s->options.top || s->options.full_table ? count : s->options.top;
+    size_t count = rankings[0].defined, shown = count < s->options.top || s->options.full_table ? count : s->options.top;
     row *rows = NEW(row, shown);
     size_t *widths = NEW(size_t, s->result->run_count);
     if (rows && widths)

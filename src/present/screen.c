@@ -186,6 +186,30 @@ size_t visible_text(buffer *b, view text, bool ascii, size_t most)
     return columns;
 }
 
+const char *plain_piece(const char *piece) { return piece && view_is(view_of(piece), "\xE2\x96\x81") ? " " : piece; }
+
+const char *feature_text(const tkr_result *r, size_t feature)
+{
+    const result_feature *f = &r->features[feature];
+    const char *raw = f->count > 0 ? r->tokens[f->members[0]].token.raw : NULL;
+    return f->label && f->label[0] ? f->label : raw ? plain_piece(raw) : "";
+}
+
+size_t visible_label(buffer *b, const char *text, bool ascii, size_t most)
+{
+    text = plain_piece(text);
+    view v = view_of(text ? text : "?");
+    size_t spaces = 0;
+    while (spaces < v.size && v.data[spaces] == ' ')
+        spaces++;
+    if (spaces < v.size || v.size == 0)
+        return visible_text(b, view_slice(v, spaces, v.size), ascii, most);
+    buffer_byte(b, '"');
+    size_t columns = visible_text(b, v, ascii, most - 2);
+    buffer_byte(b, '"');
+    return columns + 2;
+}
+
 /* ---- paragraphs ---- */
 
 typedef struct paragraph {
@@ -227,6 +251,12 @@ static void put_long_word(paragraph *p, size_t begin, size_t end)
     }
 }
 
+/* A line does not end in the space of a quoted token: " Paris". */
+static bool opens_quote(view text, size_t begin, size_t at)
+{
+    return at > begin && text.data[at - 1] == '"' && (at - 1 == begin || text.data[at - 2] == '(');
+}
+
 void screen_paragraph(screen *s, size_t indent, view text, size_t bold)
 {
     paragraph p = {.s = s, .indent = indent, .column = indent, .bold = bold, .text = text};
@@ -234,7 +264,7 @@ void screen_paragraph(screen *s, size_t indent, view text, size_t bold)
     screen_spaces(s, indent);
     for (size_t at = 0; at < text.size;) {
         size_t end = at;
-        while (end < text.size && text.data[end] != ' ')
+        while (end < text.size && (text.data[end] != ' ' || opens_quote(text, at, end)))
             end++;
         size_t columns = tkr_columns(text.data + at, end - at), gap = p.column > indent ? 1 : 0;
         if (gap && p.column + gap + columns > width) {

@@ -38,6 +38,13 @@ size_t visible_at(buffer *b, view text, size_t at, bool ascii, size_t *columns);
 /* A whole text, with line breaks and tabs as glyphs, cut to `most` columns (0: not cut).  Returns its columns. */
 size_t visible_text(buffer *b, view text, bool ascii, size_t most);
 
+/* A vocabulary entry that is only a space, as one: SentencePiece writes U+2581. */
+const char *plain_piece(const char *piece);
+/* The feature's text; where it has none (a piece that is only a space) the vocabulary entry. */
+const char *feature_text(const tkr_result *r, size_t feature);
+/* A token or word as a label: without the space that parts it from the one before; nothing but spaces is quoted. */
+size_t visible_label(buffer *b, const char *text, bool ascii, size_t most);
+
 /* Words of `text` (already safe) on lines of the screen's width, each line indented; the first `bold` bytes bold. */
 void screen_paragraph(screen *s, size_t indent, view text, size_t bold);
 void screen_spaces(screen *s, size_t count);

@@ -176,6 +176,8 @@ static void print_plain(screen *s, const strip *p)
     buffer_init(&label, 1 << 24);
     for (size_t f = 0; f < r->feature_count; f++) {
         double score = (double)p->ranking->scores[f];
+        if (isnan(score))
+            continue;
         ranking_figure(p->ranking, figure, score, s->options.ascii);
         size_t columns = tkr_columns(figure, strlen(figure));
         screen_spaces(s, (f ? p->indent : 0) + (columns < 8 ? 8 - columns : 0));
@@ -185,7 +187,7 @@ static void print_plain(screen *s, const strip *p)
         screen_spaces(s, 1);
         buffer_clear(&label);
         size_t used = p->indent + 9, width = (size_t)s->options.width;
-        visible_text(&label, view_of(r->features[f].label), s->options.ascii, width > used + 4 ? width - used : 4);
+        visible_text(&label, view_of(feature_text(r, f)), s->options.ascii, width > used + 4 ? width - used : 4);
         out_view(s->o, buffer_as_view(&label));
         screen_line(s);
     }

@@ -3,6 +3,7 @@
  *
  * Words, sentences: spaces separate, line breaks break.  Tokens: spaces, tabs and line breaks are shown as glyphs and tokens
  * that touch are parted by a bar, because there the boundaries are what one looks at.
+ * What the model put out follows behind an arrow, up to the step that is explained: nothing later had a say in it.
  * Known to go wrong: features that begin inside a grapheme cluster (the cluster is then shown in parts), bytes that are no
  * character, words longer than a line.
  */
@@ -122,10 +123,10 @@ static size_t next_feature(const tkr_result *r, size_t from, int32_t which, size
     return from;
 }
 
-static void add_text(builder *b, int32_t which)
+/* The first `bytes` of input `which`. */
+static void add_text(builder *b, int32_t which, size_t bytes)
 {
-    const result_input *input = &b->r->inputs[which];
-    view text = {input->text, input->bytes};
+    view text = {b->r->inputs[which].text, bytes};
     size_t f = 0, before = SIZE_MAX;
     for (size_t at = 0; at < text.size;) {
         f = next_feature(b->r, f, which, at);
@@ -143,10 +144,12 @@ static void add_text(builder *b, int32_t which)
     close_piece(b);
 }
 
-/* Template tokens from *token on, up to the next token of the text. */
-static void add_template_tokens(builder *b, size_t *token)
+/* Template tokens from *token on, up to the next token of the text or the output. */
+static void add_template_tokens(builder *b, size_t *token, bool of_output)
 {
     for (; *token < b->r->token_count && b->r->tokens[*token].token.text < 0; ++*token) {
+        if (b->r->tokens[*token].is_output != of_output)
+            return;
         view raw = view_of(b->r->tokens[*token].token.raw);
         for (size_t at = 0; at < raw.size;)
             at += add_visible(b, raw, at, PIECE_NO_FEATURE);
@@ -154,33 +157,72 @@ static void add_template_tokens(builder *b, size_t *token)
     }
 }
 
+/* Bytes of the output that one target depends on: all of them, or those before its step. */
+static size_t output_bytes(const tkr_result *r)
+{
+    int64_t step = r->target_count == 1 ? r->targets[0].step : -1, end = 0;
+    if (step < 0)
+        return r->inputs[2].bytes;
+    for (size_t i = 0; i < r->token_count; i++)
+        if (r->tokens[i].is_output && r->tokens[i].step >= 0 && r->tokens[i].step < step && r->tokens[i].token.end > end)
+            end = r->tokens[i].token.end;
+    return (size_t)end < r->inputs[2].bytes ? (size_t)end : r->inputs[2].bytes;
+}
+
+static void add_arrow(builder *b)
+{
+    close_piece(b);
+    if (pieces_count(b->p) > 0)
+        add_break(b);
+    add_glyph(b, b->options->ascii ? "->" : "→", PIECE_NO_FEATURE, false);
+}
+
+static void add_output(builder *b, size_t *token)
+{
+    const result_input *output = &b->r->inputs[2];
+    size_t bytes = output->id && output->text ? output_bytes(b->r) : 0;
+    if (bytes == 0)
+        return;
+    add_arrow(b);
+    if (b->tokens || b->options->shows_special || output->text[0] != ' ')
+        add_space(b, 1, PIECE_NO_FEATURE);
+    while (*token < b->r->token_count && !b->r->tokens[*token].is_output)
+        ++*token;
+    if (b->options->shows_special)
+        add_template_tokens(b, token, true);
+    add_text(b, 2, bytes);
+}
+
 static void add_inputs(builder *b)
 {
     size_t token = 0;
     if (b->options->shows_special)
-        add_template_tokens(b, &token);
-    for (size_t i = 0; i < b->r->input_count; i++) {
+        add_template_tokens(b, &token, false);
+    for (int32_t i = 0; i < 2 && b->r->inputs[i].id; i++) {
         if (i > 0)
             add_break(b);
-        add_text(b, (int32_t)i);
+        add_text(b, i, b->r->inputs[i].bytes);
         if (!b->options->shows_special)
             continue;
-        while (token < b->r->token_count && b->r->tokens[token].token.text >= 0)
+        while (token < b->r->token_count && b->r->tokens[token].token.text >= 0 && !b->r->tokens[token].is_output)
             token++;
         add_space(b, 1, PIECE_NO_FEATURE);
-        add_template_tokens(b, &token);
+        add_template_tokens(b, &token, false);
     }
+    add_output(b, &token);
 }
 
 /* An input of token ids has no text: the features' labels stand for it. */
 static void add_labels(builder *b)
 {
-    for (size_t f = 0; f < b->r->feature_count; f++) {
+    for (size_t f = 0; f < b->r->feature_count && b->r->features[f].text < 2; f++) {
         view label = view_of(b->r->features[f].label);
         for (size_t at = 0; at < label.size;)
             at += add_visible(b, label, at, (uint32_t)f);
         add_space(b, 1, PIECE_NO_FEATURE);
     }
+    size_t token = 0;
+    add_output(b, &token);
 }
 
 bool pieces_init(pieces *p, const tkr_result *r, const pieces_options *options)
@@ -189,7 +231,7 @@ bool pieces_init(pieces *p, const tkr_result *r, const pieces_options *options)
     b.tokens = r->feature_kind && view_is(view_of(r->feature_kind), "tokens");
     buffer_init(&p->text, PIECES_MAXIMUM);
     buffer_init(&p->items, PIECES_MAXIMUM);
-    if (r->input_count > 0 && r->inputs[0].text)
+    if (r->inputs[0].id && r->inputs[0].text)
         add_inputs(&b);
     else
         add_labels(&b);

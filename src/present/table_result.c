@@ -2,6 +2,7 @@
  * Tidy tables: one row a number.  RFC 4180 CSV (quotes where needed, doubled inside), or TSV with \t \n \r \\ escapes and no
  * quotes, made for cut and awk.
  *
+ * A later output has no score for an earlier step: its cell is empty.
  * The sum over the template's special tokens is a row of its own with an empty i and special = 1, so that the rows of an
  * additive method still add up.  Control characters other than tab and newline become visible escapes, because tables are
  * looked at in terminals; start and end give the exact bytes.
@@ -128,7 +129,11 @@ static void put_names(table *t, const char *const *names)
     end_row(t);
 }
 
-static const char *prompt_id(const tkr_result *r, size_t input) { return input < r->input_count ? r->inputs[input].id : "in"; }
+static const char *prompt_id(const tkr_result *r, int32_t input)
+{
+    static const char *const otherwise[] = {"in", "pair", "out"};
+    return r->inputs[input].id ? r->inputs[input].id : otherwise[input];
+}
 
 static void put_head(table *t, const char *prompt, const char *target, const char *method, int64_t feature)
 {
@@ -139,11 +144,12 @@ static void put_head(table *t, const char *prompt, const char *target, const cha
     put_count(t, feature);
 }
 
-static void put_feature(table *t, const tkr_result *r, const ranking *rank, const char *target, const char *method, size_t i)
+static void put_feature(table *t, const tkr_result *r, const ranking *rank, const tkr_target_facts *target, const char *method,
+                        size_t i)
 {
     const result_feature *f = &r->features[i];
     double score = (double)rank->scores[i];
-    put_head(t, prompt_id(r, f->text == 1), target, method, (int64_t)i);
+    put_head(t, prompt_id(r, f->text), target->id, method, (int64_t)i);
     put_text(t, f->label);
     put_count(t, f->begin);
     put_count(t, f->end);
@@ -152,18 +158,20 @@ static void put_feature(table *t, const tkr_result *r, const ranking *rank, cons
     put_text(t, "");
     put_real(t, ranking_share(rank, score));
     put_count(t, 0);
+    put_count(t, target->step);
     end_row(t);
 }
 
-static void put_special(table *t, const tkr_result *r, const ranking *rank, const char *target, const result_run *run)
+static void put_special(table *t, const tkr_result *r, const ranking *rank, const tkr_target_facts *target, const result_run *run)
 {
-    put_head(t, prompt_id(r, 0), target, run->facts.id, -1);
+    put_head(t, prompt_id(r, 0), target->id, run->facts.id, -1);
     for (int empty = 0; empty < 4; empty++)
         put_text(t, "");
     put_real(t, rank->special);
     put_text(t, "");
     put_real(t, ranking_share(rank, rank->special));
     put_count(t, 1);
+    put_count(t, target->step);
     end_row(t);
 }
 
@@ -173,9 +181,9 @@ static bool put_run(table *t, const tkr_result *r, const result_run *run, size_t
     if (!ranking_init(&rank, run, target))
         return false;
     for (size_t i = 0; i < rank.count; i++)
-        put_feature(t, r, &rank, r->targets[target].id, run->facts.id, i);
+        put_feature(t, r, &rank, &r->targets[target], run->facts.id, i);
     if (run->special_count > 0 && isfinite(rank.special))
-        put_special(t, r, &rank, r->targets[target].id, run);
+        put_special(t, r, &rank, &r->targets[target], run);
     ranking_fini(&rank);
     return true;
 }
@@ -183,7 +191,7 @@ static bool put_run(table *t, const tkr_result *r, const result_run *run, size_t
 static bool put_explanation(table *t, const tkr_result *r)
 {
     static const char *const names[] = {"prompt", "row",  "target", "method", "i",     "token",   "start",
-                                        "end",    "word", "score",  "stderr", "share", "special", NULL};
+                                        "end",    "word", "score",  "stderr", "share", "special", "step", NULL};
     bool complete = true;
     put_names(t, names);
     for (size_t target = 0; target < r->target_count; target++)

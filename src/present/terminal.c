@@ -1,11 +1,13 @@
 /*
  * A result on a terminal: one block a target; in it the head, the sign in words, the painted sentence, the numbers, what the
  * numbers add up to, the finding and its check.  Several methods give aligned sentences and one table.
+ * Several steps of an output give one matrix.
  *
  * What is shown follows from the axes of the arrays, never from the method.  Results of another kind (captures) are listed.
  */
 #include "base/failure.h"
 #include "base/memory.h"
+#include "present/matrix.h"
 #include "present/score_table.h"
 #include "present/strip.h"
 #include "present/wording.h"
@@ -38,6 +40,7 @@ static void print_one(page *p, const ranking *rank, size_t target)
     strip_print(s, &sentence);
     screen_line(s);
     score_table(s, run, rank);
+    wording_fixed(s, run, rank);
     if (s->options.is_brief) {
         wording_brief(s, run, target);
         return;
@@ -67,6 +70,8 @@ static void print_several(page *p, const ranking *rankings, size_t target)
     }
     screen_line(s);
     score_table_compare(s, rankings);
+    for (size_t i = 0; i < r->run_count; i++)
+        wording_fixed(s, &r->runs[i], &rankings[i]);
     if (!s->options.is_brief) {
         screen_line(s);
         wording_finding(s, &r->runs[0], &rankings[0], target);
@@ -97,6 +102,31 @@ static void print_target(page *p, ranking *rankings, size_t target)
         ranking_fini(&rankings[--ready]);
 }
 
+/* Several steps of an output: one matrix a method instead of a block a step. */
+static void print_matrix(page *p, size_t i)
+{
+    screen *s = &p->s;
+    const result_run *run = &s->result->runs[i];
+    ranking first;
+    screen_line(s);
+    if (s->result->run_count > 1)
+        out_format(s->o, "%s\n", run->facts.id);
+    matrix_print(s, run);
+    if (!ranking_init(&first, run, 0)) {
+        s->o->bytes.failed = true;
+        return;
+    }
+    screen_line(s);
+    wording_fixed(s, run, &first);
+    if (s->options.is_brief) {
+        wording_brief(s, run, 0);
+    } else {
+        wording_additive(s, run, 0);
+        wording_matrix_finding(s, run, &first);
+    }
+    ranking_fini(&first);
+}
+
 /* Pieces no wider than the narrowest place that a sentence gets. */
 static pieces_options text_options(const screen *s)
 {
@@ -112,6 +142,12 @@ static void print_explanation(page *p)
     for (size_t i = 0; i < r->run_count; i++) {
         p->any_signed |= r->runs[i].facts.is_signed;
         p->any_unsigned |= !r->runs[i].facts.is_signed;
+    }
+    if (matrix_applies(r)) {
+        wording_matrix_head(&p->s);
+        for (size_t i = 0; i < r->run_count; i++)
+            print_matrix(p, i);
+        return;
     }
     ranking *rankings = NEW(ranking, r->run_count);
     if (rankings && pieces_init(&p->text, r, &options)) {

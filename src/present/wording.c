@@ -10,8 +10,9 @@
 #include <stdio.h>
 
 #include "present/figures.h"
+#include "present/target_name.h"
 
-enum { SENTENCE_MAXIMUM = 16 * 1024, LABEL_COLUMNS = 40 };
+enum { SENTENCE_MAXIMUM = 16 * 1024, OUTPUT_COLUMNS = 400 };
 
 static void begin_sentence(buffer *b) { buffer_init(b, SENTENCE_MAXIMUM); }
 
@@ -24,50 +25,26 @@ static void end_sentence(screen *s, buffer *b, size_t indent, size_t bold)
     buffer_fini(b);
 }
 
-static void add_label(const screen *s, buffer *b, const char *label)
-{
-    visible_text(b, view_of(label ? label : "?"), s->options.ascii, LABEL_COLUMNS);
-}
-
-static void add_quoted(const screen *s, buffer *b, const char *label)
-{
-    buffer_byte(b, '"');
-    add_label(s, b, label);
-    buffer_byte(b, '"');
-}
-
 static bool is(const char *text, const char *word) { return text && view_is(view_of(text), word); }
 
 /* ---- the first line ---- */
-
-static void add_prediction(const screen *s, buffer *b, const tkr_target_facts *t)
-{
-    char figure[FIGURE_ROOM];
-    add_label(s, b, t->label);
-    if (t->foil) {
-        buffer_text(b, " over ");
-        add_label(s, b, t->foil);
-    }
-    bool as_probability = isfinite(t->probability) && !t->foil;
-    buffer_format(b, " %s", as_probability ? figure_probability(figure, t->probability, (double)NAN)
-                                           : figure_alone(figure, t->value, s->options.ascii));
-    if (t->position >= 0)
-        buffer_format(b, " at token %lld", (long long)t->position);
-}
 
 /* Not what the model says?  Then what it says. */
 static void add_rival(const screen *s, buffer *b, const tkr_target_facts *t)
 {
     const tkr_result *r = s->result;
     char figure[FIGURE_ROOM];
-    bool first = t == r->targets;
+    bool first = t == r->targets && target_has_rival(t);
     if (!first || r->prediction_count == 0 || is(r->model.problem, "multi-label") || is(r->model.problem, "regression"))
         return;
     const tkr_prediction *p = &r->predictions[0];
     if (t->index == (int64_t)p->index || !isfinite(p->probability))
         return;
     buffer_text(b, " (the model says ");
-    add_label(s, b, p->label);
+    if (target_is_token(t))
+        name_quoted(s, b, view_of(plain_piece(p->label)));
+    else
+        name_label(s, b, p->label);
     buffer_format(b, " %s)", figure_probability(figure, p->probability, (double)NAN));
 }
 
@@ -82,26 +59,33 @@ static void add_method(const screen *s, buffer *b, const result_run *run)
         buffer_format(b, ", %s %s", p->value, p->name);
 }
 
+/* why? how, in what measure, of which features */
+static void add_how(const screen *s, buffer *b, const tkr_target_facts *t)
+{
+    const tkr_result *r = s->result;
+    const char *comma = s->options.is_brief || r->run_count > 1 ? s->dot : ", ";
+    if (!s->options.is_brief && r->run_count == 1)
+        buffer_format(b, "why?%s", s->dot);
+    if (r->run_count == 1)
+        add_method(s, b, &r->runs[0]);
+    else
+        buffer_format(b, "%zu methods", r->run_count);
+    buffer_format(b, "%s%s%s%s", comma, t->measure, comma, r->feature_kind ? r->feature_kind : "tokens");
+    if (is(r->status, "partial"))
+        buffer_format(b, "%spartial", s->dot);
+}
+
 void wording_head(screen *s, size_t target)
 {
     const tkr_result *r = s->result;
     const tkr_target_facts *t = &r->targets[target];
-    const char *comma = s->options.is_brief || r->run_count > 1 ? s->dot : ", ";
     buffer b;
     begin_sentence(&b);
-    add_prediction(s, &b, t);
+    target_name_head(s, &b, t);
     size_t bold = b.size;
     add_rival(s, &b, t);
     buffer_text(&b, s->dot);
-    if (!s->options.is_brief && r->run_count == 1)
-        buffer_format(&b, "why?%s", s->dot);
-    if (r->run_count == 1)
-        add_method(s, &b, &r->runs[0]);
-    else
-        buffer_format(&b, "%zu methods", r->run_count);
-    buffer_format(&b, "%s%s%s%s", comma, t->measure, comma, r->feature_kind ? r->feature_kind : "tokens");
-    if (is(r->status, "partial"))
-        buffer_format(&b, "%spartial", s->dot);
+    add_how(s, &b, t);
     end_sentence(s, &b, 0, bold);
 }
 
@@ -110,11 +94,7 @@ void wording_head(screen *s, size_t target)
 static void add_signs(const screen *s, buffer *b, const tkr_target_facts *t, const char *towards, const char *away)
 {
     buffer_format(b, "%s towards ", towards);
-    add_quoted(s, b, t->label);
-    if (t->foil) {
-        buffer_text(b, " over ");
-        add_quoted(s, b, t->foil);
-    }
+    target_name_contrast(s, b, t, true, "over");
     buffer_format(b, ", %s", away);
 }
 
@@ -183,6 +163,31 @@ void wording_additive(screen *s, const result_run *run, size_t target)
     buffer_fini(&b);
 }
 
+void wording_fixed(screen *s, const result_run *run, const ranking *rank)
+{
+    enum { NAMED = 3 };
+    const tkr_result *r = s->result;
+    size_t count = 0;
+    buffer b;
+    begin_sentence(&b);
+    for (size_t f = 0; f < rank->count; f++) {
+        if (r->features[f].text == 2 || !isnan(rank->scores[f]))
+            continue;
+        if (count < NAMED) {
+            buffer_text(&b, count > 0 ? ", " : "no score for ");
+            name_quoted(s, &b, view_of(feature_text(r, f)));
+        }
+        count++;
+    }
+    if (count > NAMED)
+        buffer_format(&b, " and %zu more", count - NAMED);
+    if (count > 0)
+        buffer_format(&b, ": %s cannot remove %s (--removal)", run->facts.id, count > 1 ? "them" : "it");
+    if (b.size > 0 || !buffer_ok(&b))
+        end_sentence(s, &b, 2, 0);
+    buffer_fini(&b);
+}
+
 const char *wording_note(const screen *s, const result_run *run, char room[WORDING_NOTE_ROOM])
 {
     char gap[FIGURE_ROOM];
@@ -224,11 +229,7 @@ static void check_figures(const screen *s, const tkr_checked *c, char before[FIG
 static void add_measured(const screen *s, buffer *b, const tkr_checked *c, const tkr_target_facts *t)
 {
     buffer_format(b, "%s(", is(c->measure, "probability") ? "p" : c->measure);
-    add_label(s, b, t->label);
-    if (t->foil) {
-        buffer_format(b, " %s ", s->minus);
-        add_label(s, b, t->foil);
-    }
+    target_name_contrast(s, b, t, false, s->minus);
     buffer_byte(b, ')');
 }
 
@@ -239,19 +240,19 @@ static void add_check(const screen *s, buffer *b, const tkr_checked *c, const re
                       const tkr_target_facts *t)
 {
     char before[FIGURE_ROOM], after[FIGURE_ROOM];
-    const char *label = s->result->features[c->feature].label;
+    const char *label = feature_text(s->result, c->feature);
     bool towards = !run->facts.is_signed || score >= 0;
     check_figures(s, c, before, after);
     if (is_confirmed(c, towards ? 1 : -1)) {
         buffer_text(b, "Checked: without ");
-        add_quoted(s, b, label);
+        name_quoted(s, b, view_of(label));
         buffer_text(b, ", ");
         add_measured(s, b, c, t);
         buffer_format(b, " %s from %s to %s.", towards ? "falls" : "rises", before, after);
         return;
     }
     buffer_text(b, "Checked: removing ");
-    add_quoted(s, b, label);
+    name_quoted(s, b, view_of(label));
     buffer_format(b, " does not %s ", towards ? "lower" : "raise");
     add_measured(s, b, c, t);
     buffer_format(b, " (%s to %s): %s and the model disagree here.", before, after, run->facts.id);
@@ -259,8 +260,8 @@ static void add_check(const screen *s, buffer *b, const tkr_checked *c, const re
 
 static uint32_t extreme(const ranking *rank, bool most)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < rank->count; i++)
+    uint32_t best = rank->order[0];
+    for (uint32_t i = 0; i < rank->count; i++)
         if (most ? rank->scores[i] > rank->scores[best] : rank->scores[i] < rank->scores[best])
             best = i;
     return best;
@@ -274,20 +275,31 @@ static void add_finding(const screen *s, buffer *b, const result_run *run, const
     double up = (double)rank->scores[most], down = (double)rank->scores[least];
     char figure[FIGURE_ROOM];
     if (up > 0) {
-        add_quoted(s, b, r->features[most].label);
+        name_quoted(s, b, view_of(feature_text(r, most)));
         buffer_text(b, run->facts.is_signed ? " pushes hardest towards " : " matters most for ");
-        add_label(s, b, t->label);
+        target_name(s, b, t, false);
         buffer_format(b, " (%s)", ranking_figure(rank, figure, up, s->options.ascii));
     }
     if (down < 0) {
         buffer_text(b, up > 0 ? "; " : "");
-        add_quoted(s, b, r->features[least].label);
+        name_quoted(s, b, view_of(feature_text(r, least)));
         buffer_text(b, up > 0 ? " pushes hardest away" : " pushes hardest away from ");
         if (up <= 0)
-            add_label(s, b, t->label);
+            target_name(s, b, t, false);
         buffer_format(b, " (%s)", ranking_figure(rank, figure, down, s->options.ascii));
     }
     buffer_byte(b, '.');
+}
+
+static void print_check(screen *s, const result_run *run, const ranking *rank, size_t target)
+{
+    const tkr_checked *c = find_check(s, run, target);
+    buffer b;
+    if (!c || rank->largest <= 0)
+        return;
+    begin_sentence(&b);
+    add_check(s, &b, c, run, (double)rank->scores[c->feature], &s->result->targets[target]);
+    end_sentence(s, &b, 2, 0);
 }
 
 void wording_finding(screen *s, const result_run *run, const ranking *rank, size_t target)
@@ -296,7 +308,7 @@ void wording_finding(screen *s, const result_run *run, const ranking *rank, size
     const tkr_checked *c = find_check(s, run, target);
     double score = c ? (double)rank->scores[c->feature] : 0;
     buffer b;
-    if (rank->count == 0)
+    if (rank->defined == 0)
         return;
     if (rank->largest <= 0 || !c || is_confirmed(c, run->facts.is_signed ? score : 1)) {
         begin_sentence(&b);
@@ -308,11 +320,7 @@ void wording_finding(screen *s, const result_run *run, const ranking *rank, size
             buffer_text(&b, "No feature moves the target: every score is 0.");
         end_sentence(s, &b, 2, 0);
     }
-    if (c && rank->largest > 0) {
-        begin_sentence(&b);
-        add_check(s, &b, c, run, score, t);
-        end_sentence(s, &b, 2, 0);
-    }
+    print_check(s, run, rank, target);
 }
 
 void wording_brief(screen *s, const result_run *run, size_t target)
@@ -326,10 +334,97 @@ void wording_brief(screen *s, const result_run *run, size_t target)
     if (c) {
         check_figures(s, c, before, after);
         buffer_format(&b, "%schecked: without ", s->dot);
-        add_quoted(s, &b, s->result->features[c->feature].label);
+        name_quoted(s, &b, view_of(feature_text(s->result, c->feature)));
         buffer_format(&b, " %s %s %s", before, s->options.ascii ? "->" : "→", after);
     }
     if (b.size > 0 || !buffer_ok(&b))
         end_sentence(s, &b, 2, 0);
     buffer_fini(&b);
+}
+
+/* ---- the generation matrix ---- */
+
+static void print_output(screen *s)
+{
+    const tkr_result *r = s->result;
+    const result_input *output = &r->inputs[2];
+    buffer b;
+    begin_sentence(&b);
+    buffer_text(&b, is(r->output_source, "given") ? "output given: " : "generated: ");
+    view text = output->text ? (view){output->text, output->bytes} : VIEW("?");
+    while (text.size > 1 && text.data[0] == ' ')
+        text = view_slice(text, 1, text.size);
+    visible_text(&b, text, s->options.ascii, OUTPUT_COLUMNS);
+    size_t bold = b.size;
+    if (is(r->output_end, "length"))
+        buffer_format(&b, " (cut after %zu tokens: --max-new)", r->target_count);
+    end_sentence(s, &b, 0, bold);
+}
+
+void wording_matrix_head(screen *s)
+{
+    const tkr_result *r = s->result;
+    bool any_signed = false, any_unsigned = false, any_output = false;
+    buffer b;
+    print_output(s);
+    begin_sentence(&b);
+    add_how(s, &b, &r->targets[0]);
+    end_sentence(s, &b, 0, 0);
+    for (size_t i = 0; i < r->run_count; i++)
+        *(r->runs[i].facts.is_signed ? &any_signed : &any_unsigned) = true;
+    for (size_t f = 0; f < r->feature_count; f++)
+        any_output |= r->features[f].text == 2;
+    begin_sentence(&b);
+    buffer_format(&b, "rows: input %s%s%scolumns: %s tokens%sstronger is more", r->feature_kind ? r->feature_kind : "tokens",
+                  any_output ? ", then earlier output" : "", s->dot, is(r->output_source, "given") ? "output" : "generated", s->dot);
+    if (any_signed)
+        buffer_format(&b, ", + towards, %s away", s->minus);
+    if (any_unsigned)
+        buffer_text(&b, any_signed ? "; methods without signs cannot say for or against" : "; this method has no sign");
+    end_sentence(s, &b, 0, 0);
+}
+
+/* The strongest cell of one sign: "March" pushes hardest towards "0" at step 5 (+4.21) */
+static void add_cell(const screen *s, buffer *b, const result_run *run, size_t cell, double largest, bool towards)
+{
+    const tkr_result *r = s->result;
+    const tkr_target_facts *t = &r->targets[cell / r->feature_count];
+    const char *verb = !run->facts.is_signed ? " matters most for " : towards ? " pushes hardest towards " : " pushes hardest away from ";
+    double score = (double)run->scores->data[cell];
+    char figure[FIGURE_ROOM];
+    int decimals = figure_decimals(largest);
+    name_quoted(s, b, view_of(feature_text(r, cell % r->feature_count)));
+    buffer_text(b, verb);
+    target_name(s, b, t, false);
+    buffer_format(b, " at step %lld (%s)", (long long)t->step,
+                  run->facts.is_signed ? figure_signed(figure, score, decimals, s->options.ascii)
+                                       : figure_plain(figure, score, decimals, s->options.ascii));
+}
+
+void wording_matrix_finding(screen *s, const result_run *run, const ranking *first)
+{
+    const tkr_array *a = run->scores;
+    size_t most = SIZE_MAX, least = SIZE_MAX;
+    double largest = 0;
+    for (size_t i = 0; i < a->size; i++) {
+        double score = (double)a->data[i];
+        if (score > 0 && (most == SIZE_MAX || a->data[i] > a->data[most]))
+            most = i;
+        if (score < 0 && (least == SIZE_MAX || a->data[i] < a->data[least]))
+            least = i;
+        largest = larger(largest, score);
+    }
+    buffer b;
+    begin_sentence(&b);
+    if (s->result->run_count > 1)
+        buffer_format(&b, "%s: ", run->facts.id);
+    if (most != SIZE_MAX)
+        add_cell(s, &b, run, most, largest, true);
+    if (least != SIZE_MAX) {
+        buffer_text(&b, most != SIZE_MAX ? "; " : "");
+        add_cell(s, &b, run, least, largest, false);
+    }
+    buffer_text(&b, most != SIZE_MAX || least != SIZE_MAX ? "." : "No feature moves any step: every score is 0.");
+    end_sentence(s, &b, 2, 0);
+    print_check(s, run, first, 0);
 }

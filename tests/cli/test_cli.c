@@ -98,6 +98,15 @@ static void test_cli__wrong_use_is_named(void **state)
     check_error(RUN("tokens", "--target", "x", "y"), 2, "tokray tokens has no option --target", NULL);
     check_error(RUN("explain", "-o", "x.docx", "x"), 2, "no format follows", ".json");
     check_error(RUN("explain", "--baseline", "zero", "-M", "occlusion", "x"), 2, "exclude each other", NULL);
+    check_error(RUN("explain", "--output-text", "y", "--output-ids", "3", "x"), 2, "--output-text and --output-ids exclude each other", NULL);
+    check_error(RUN("explain", "--output-text", "y", "--max-new", "3", "x"), 2, "--output-text and --max-new exclude each other", NULL);
+    check_error(RUN("explain", "--output-ids", "3", "--max-new", "3", "x"), 2, "--output-ids and --max-new exclude each other", NULL);
+    check_error(RUN("explain", "--output-text", "y", "x", "z"), 2, "--output-text and several texts exclude each other", NULL);
+    check_error(RUN("explain", "--output-ids", "1,,2", "x"), 2, "--output-ids: token 1 is no token id", "--output-ids 101,1996,102");
+    check_error(RUN("explain", "--max-new", "0", "x"), 2, "--max-new \"0\" is out of range", "--max-new: 1 to");
+    check_error(RUN("explain", "--per-target", "total", "x"), 2, "--per-target \"total\" is none of each|sum", NULL);
+    check_error(RUN("demo", "dates"), 2, "no example \"dates\"", "tokray demo date");
+    check_error(RUN("demo", "date", "mask"), 2, "\"mask\" is one argument too many", NULL);
 }
 
 static void test_cli__argument_that_is_not_utf8(void **state)
@@ -460,6 +469,127 @@ static void test_cli__task_chooses_the_head(void **state)
     check_error(RUN("explain", "-q", "--task", "sequence", PLOT), 2, "--task \"sequence\" is none of", NULL);
 }
 
+/* ---- models that write ---- */
+
+static void test_cli__an_output_means_nothing_for_a_classifier(void **state)
+{
+    (void)state;
+    check_error(RUN("explain", "-q", "--max-new", "3", PLOT), 2, "puts out no text", NULL);
+    check_error(RUN("explain", "-q", "--output-text", "x", PLOT), 2, "puts out no text", NULL);
+    check_error(RUN("explain", "-q", "-t", "gen:0", PLOT), 3, "does not suit a model for sequence classification", "label:NAME");
+    check_error(RUN("explain", "-q", "-m", "tiny-gpt2-stories", "-t", "label:x", "Lily"), 3, "does not suit a model for next-token", "gen:N");
+}
+
+static void test_cli__a_contrast_of_next_tokens(void **state)
+{
+    (void)state;
+    run_result r = RUN("explain", "-q", "-m", "tiny-gpt2-stories", "-t", "token:\" she\"~token:\" he\"", "Lily was sad because");
+    check_done(&r);
+    static const char head[] = "\" she\" over \" he\" as the next token (logit +4.4";
+    assert_int_equal(strncmp(r.out, head, strlen(head)), 0);
+    assert_non_null(strstr(r.out, "  1 Lily    +2.3"));
+    run_free(&r);
+}
+
+static void test_cli__steps_of_an_output_are_a_matrix_with_gaps(void **state)
+{
+    (void)state;
+    run_result r = RUN("explain", "-q", "--json", "-m", "tiny-gpt2-stories", "-t", "all", "--max-new", "3", "Lily was sad because");
+    check_done(&r);
+    json_t *root = parse(r.out), *array = json_array_get(json_object_get(root, "arrays"), 0), *data = json_object_get(array, "data");
+    json_t *output = json_object_get(root, "output"), *of = json_object_get(json_object_get(root, "features"), "of");
+    assert_string_equal(json_string_value(json_object_get(output, "text")), " she could not");
+    assert_string_equal(json_string_value(json_object_get(output, "source")), "generated");
+    assert_string_equal(json_string_value(json_object_get(output, "end")), "length");
+    assert_int_equal(json_array_size(of), 6);
+    assert_string_equal(json_string_value(json_array_get(of, 5)), "out");
+    assert_int_equal(json_array_size(data), 18);
+    assert_null(json_object_get(array, "nonfinite"));
+    for (size_t i = 0; i < 18; i++) /* two earlier outputs: the first step knows neither, the second one */
+        assert_int_equal(json_is_null(json_array_get(data, i)), i == 4 || i == 5 || i == 11);
+    json_decref(root);
+    run_free(&r);
+}
+
+static void test_cli__prompt_only_leaves_the_output_out(void **state)
+{
+    (void)state;
+    run_result r = RUN("explain", "-q", "-m", "tiny-gpt2-stories", "-t", "all", "--max-new", "3", "--prompt-only", "Lily was sad because");
+    check_done(&r);
+    assert_non_null(strstr(r.out, "generated: she could not (cut after 3 tokens: --max-new)\n"));
+    assert_non_null(strstr(r.out, "rows: input words"));
+    assert_null(strstr(r.out, "earlier output"));
+    run_free(&r);
+}
+
+static void test_cli__a_given_output_is_explained(void **state)
+{
+    (void)state;
+    run_result text = RUN("explain", "-q", "-m", "tiny-gpt2-stories", "-t", "all", "--output-text", " he ran", "Lily was sad because");
+    run_result ids = RUN("explain", "-q", "--json", "-m", "tiny-gpt2-stories", "-t", "all", "--output-ids", "369,474", "Lily was sad because");
+    check_done(&text);
+    check_done(&ids);
+    assert_non_null(strstr(text.out, "output given: he ran\n"));
+    assert_non_null(strstr(text.out, "columns: output tokens"));
+    assert_non_null(strstr(ids.out, "{\"source\": \"given\", \"end\": null, \"text\": \" she could\"}"));
+    assert_non_null(strstr(ids.out, "\"generated\": false"));
+    run_free(&text);
+    run_free(&ids);
+}
+
+static void test_cli__a_sum_over_steps_is_one_target(void **state)
+{
+    (void)state;
+    run_result r = RUN("explain", "-q", "-m", "tiny-gpt2-stories", "-t", "all", "--per-target", "sum", "--max-new", "3", "Lily was sad because");
+    check_done(&r);
+    static const char head[] = "the output \" she could not\" (";
+    assert_int_equal(strncmp(r.out, head, strlen(head)), 0);
+    assert_non_null(strstr(r.out, "towards the output"));
+    run_free(&r);
+}
+
+static void test_cli__the_hint_fits_the_model(void **state)
+{
+    (void)state;
+    run_options o = {.on_terminal = true};
+    run_result writes = RUN_WITH(&o, "explain", "-m", "tiny-gpt2-stories", "Lily was sad because");
+    run_result judges = RUN_WITH(&o, "explain", PLOT);
+    assert_non_null(strstr(writes.out, "add -t all to see what made each token of the output"));
+    assert_non_null(strstr(judges.out, "add -M all to compare"));
+    run_free(&writes);
+    run_free(&judges);
+}
+
+/* The examples of the demo, word for word, in a pipe and on a narrow terminal.  TOKRAY_UPDATE_GOLDEN=1 writes them anew. */
+static void check_transcript(const char *name, run_result r)
+{
+    char folder[WORK_PATH];
+    const char *data = getenv("TOKRAY_TEST_DATA");
+    snprintf(folder, sizeof folder, "%s/../cli/golden", data ? data : "tests/data");
+    check_done(&r);
+    if (getenv("TOKRAY_UPDATE_GOLDEN")) {
+        assert_true(work_write_text(folder, name, r.out));
+    } else {
+        size_t size = 0;
+        char *want = work_read(folder, name, &size);
+        if (!want || strcmp(want, r.out) != 0)
+            fail_msg("%s differs; wanted:\n%s\ngot:\n%s", name, want ? want : "(no file)", r.out);
+        free(want);
+    }
+    run_free(&r);
+}
+
+static void test_cli__transcripts_of_each_task(void **state)
+{
+    (void)state;
+    check_transcript("demo-class.txt", RUN("demo", "class"));
+    check_transcript("demo-mask.txt", RUN("demo", "mask"));
+    check_transcript("demo-next.txt", RUN("demo", "next"));
+    check_transcript("demo-date.txt", RUN("demo", "date"));
+    check_transcript("demo-date-40.txt", RUN("demo", "date", "--width", "40", "--ascii"));
+    check_transcript("date-step.txt", RUN("explain", "-q", "-m", "tiny-t5-tasks", "-t", "gen:7", "date: March 5th, 1999"));
+}
+
 static void test_cli__dry_run_computes_nothing(void **state)
 {
     (void)state;
@@ -742,11 +872,16 @@ static void test_cli__demo_leads_on(void **state)
     check_done(&r);
     assert_non_null(strstr(r.out, "checked: without "));
     assert_non_null(strstr(r.out, "girl 0.9"));
+    assert_non_null(strstr(r.out, "the next token is \" she\" (p 0.97)"));
+    assert_non_null(strstr(r.out, "generated: 1999-03-05\n"));
     const char *line = strstr(r.out, "edit the sentence: tokray explain \"");
     assert_non_null(line);
     char sentence[256];
     snprintf(sentence, sizeof sentence, "%s", line + strlen("edit the sentence: tokray explain \""));
     sentence[strcspn(sentence, "\"")] = '\0';
+    run_result one = RUN("demo", "date");
+    assert_non_null(strstr(one.out, "edit the sentence: tokray explain -m tiny-t5-tasks -t all \"date: March 5th, 1999\""));
+    run_free(&one);
     run_result next = RUN("explain", "-q", sentence); /* what it suggests works */
     check_done(&next);
     run_free(&r);
@@ -780,6 +915,14 @@ int main(void)
         cmocka_unit_test(test_cli__ids_and_spans),
         cmocka_unit_test(test_cli__baseline_reaches_the_method),
         cmocka_unit_test(test_cli__task_chooses_the_head),
+        cmocka_unit_test(test_cli__an_output_means_nothing_for_a_classifier),
+        cmocka_unit_test(test_cli__a_contrast_of_next_tokens),
+        cmocka_unit_test(test_cli__steps_of_an_output_are_a_matrix_with_gaps),
+        cmocka_unit_test(test_cli__prompt_only_leaves_the_output_out),
+        cmocka_unit_test(test_cli__a_given_output_is_explained),
+        cmocka_unit_test(test_cli__a_sum_over_steps_is_one_target),
+        cmocka_unit_test(test_cli__the_hint_fits_the_model),
+        cmocka_unit_test(test_cli__transcripts_of_each_task),
         cmocka_unit_test(test_cli__dry_run_computes_nothing),
         cmocka_unit_test(test_cli__strict_makes_warnings_errors),
         cmocka_unit_test(test_cli__signals_stop_it),

@@ -11,7 +11,9 @@ static void add_token(sample *s, int32_t id, const char *raw, int64_t begin, int
         .token = {.id = id, .text = from_text ? 0 : -1, .word = word, .begin = begin, .end = end, .special = special,
                   .is_template = !from_text, .raw = raw},
         .feature = from_text ? (size_t)word : SIZE_MAX,
-        .unit = from_text ? (size_t)word : SIZE_MAX};
+        .unit = from_text ? (size_t)word : SIZE_MAX,
+        .step = -1,
+        .probability = (double)NAN};
 }
 
 static void fill_model(sample *s)
@@ -39,7 +41,7 @@ static void fill_question(sample *s)
     r->targets = s->targets;
     r->target_count = 1;
     s->targets[0] = (tkr_target_facts){.id = "t0", .kind = "label", .label = "POSITIVE", .measure = "logit",
-                                       .chosen_by = "predicted", .index = 1, .foil_index = -1, .position = -1, .value = 2.01,
+                                       .chosen_by = "predicted", .index = 1, .foil_index = -1, .position = -1, .step = -1, .value = 2.01,
                                        .baseline_value = -0.80, .probability = 0.981};
     s->target_labels[0] = "POSITIVE";
     s->target_axis = (tkr_axis){"target", TKR_AXIS_TARGETS, 1, s->target_labels};
@@ -89,7 +91,6 @@ void sample_init(sample *s, const char *text, const sample_word *words, size_t c
     fill_frame(s);
     snprintf(s->text, sizeof s->text, "%s", text);
     r->inputs[0] = (result_input){.id = "in", .text = s->text, .bytes = strlen(s->text)};
-    r->input_count = 1;
     add_token(s, 101, "[CLS]", -1, -1, -1, TKR_SPECIAL_CLS);
     const char *from = s->text;
     for (size_t i = 0; i < count; i++) {
@@ -131,6 +132,90 @@ void sample_add_run(sample *s, const char *id, bool is_signed, bool is_additive,
         .special_count = is_additive ? 2 : 0};
     if (is_additive)
         s->checks[r->check_count++] = (tkr_check){id, "completeness", 2.81, 2.80, 0.004, 0.05, true};
+}
+
+float *sample_cell(sample *s, size_t step, size_t feature) { return &s->scores[0][step * s->result.feature_count + feature]; }
+
+/* Token `i` of the output as token, feature and target. */
+static void add_output(sample *s, size_t i, const sample_word *word, int64_t begin)
+{
+    tkr_result *r = &s->result;
+    size_t f = r->feature_count++, token = r->token_count++;
+    int64_t end = begin + (int64_t)strlen(word->text);
+    snprintf(s->labels[f], sizeof s->labels[f], "%s", word->text);
+    s->feature_labels[f] = s->labels[f];
+    s->members[f] = (uint32_t)token;
+    s->features[f] = (result_feature){.label = s->labels[f], .members = &s->members[f], .count = 1, .text = 2, .begin = begin, .end = end};
+    s->tokens[token] = (result_token){.token = {.id = 3000 + (int32_t)i, .text = 2, .word = (int32_t)i, .begin = begin, .end = end,
+                                                .raw = s->labels[f]},
+                                      .feature = f, .unit = f, .is_output = true, .step = (int64_t)i,
+                                      .probability = (double)word->score};
+    snprintf(s->target_ids[i], sizeof s->target_ids[i], "t%zu", i);
+    s->target_labels[i] = s->labels[f];
+    s->targets[i] = (tkr_target_facts){.id = s->target_ids[i], .kind = "gen", .label = s->labels[f], .measure = "logit",
+                                       .chosen_by = "predicted", .index = 3000 + (int64_t)i, .foil_index = -1,
+                                       .position = (int64_t)token - 1, .step = (int64_t)i, .value = 7, .baseline_value = 1,
+                                       .probability = (double)word->score};
+}
+
+void sample_generate(sample *s, const char *output, const sample_word *tokens, size_t count)
+{
+    tkr_result *r = &s->result;
+    size_t inputs = r->feature_count;
+    r->model.task = TKR_TASK_SEQUENCE_TO_SEQUENCE;
+    r->model.task_name = "sequence-to-sequence";
+    r->model.problem = "";
+    r->output_source = "generated";
+    r->output_end = "eos";
+    snprintf(s->output, sizeof s->output, "%s", output);
+    r->inputs[2] = (result_input){.id = "out", .text = s->output, .bytes = strlen(s->output)};
+    s->tokens[r->token_count++] = (result_token){.token = {.text = -1, .word = -1, .begin = -1, .end = -1, .raw = "<pad>",
+                                                           .special = TKR_SPECIAL_PAD, .is_template = true},
+                                                 .feature = SIZE_MAX, .unit = SIZE_MAX, .is_output = true, .step = -1,
+                                                 .probability = (double)NAN};
+    int64_t begin = 0;
+    for (size_t i = 0; i < count; i++) {
+        add_output(s, i, &tokens[i], begin);
+        begin += (int64_t)strlen(tokens[i].text);
+    }
+    r->target_count = s->target_axis.size = count;
+    s->feature_axis.size = r->feature_count;
+    s->arrays[0].size = count * r->feature_count;
+    for (size_t t = 0; t < count; t++)
+        for (size_t f = 0; f < r->feature_count; f++)
+            *sample_cell(s, t, f) = f < inputs + t ? 0 : NAN;
+    s->predictions[0] = (tkr_prediction){s->labels[inputs], 3000, 7, (double)tokens[0].score};
+    r->prediction_count = 1;
+}
+
+void sample_house(sample *s)
+{
+    static const sample_word words[] = {{"translate", 0}, {"English", 0}, {"to", 0}, {"German:", 0}, {"The", 0}, {"house", 0}, {"is", 0},
+                                        {"small.", 0}};
+    static const sample_word tokens[] = {{"Das", 0.91f}, {" Haus", 0.88f}, {" ist", 0.97f}, {" klein", 0.93f}, {".", 0.99f}};
+    static const float cells[][12] = {{0.1f, 0.05f, 0, 2.2f, 4.1f, 2.0f, 0.1f, 0.2f},
+                                      {0, 0, 0.1f, 0.9f, 1.1f, 4.3f, 0, 0.1f, 1.0f},
+                                      {0.1f, 0, 0, 1.2f, 0.1f, 0.8f, 3.9f, 0.9f, 0.2f, 1.3f},
+                                      {0, 0, 0, 0.7f, 0.2f, 0.9f, 1.1f, 4.4f, 0, -0.9f, 0.3f},
+                                      {0, 0, 0, 0.1f, 0.1f, 0, 0.2f, 3.2f, -0.1f, 0, 0.1f, -1.5f}};
+    sample_init(s, "translate English to German: The house is small.", words, sizeof words / sizeof *words);
+    sample_generate(s, "Das Haus ist klein.", tokens, sizeof tokens / sizeof *tokens);
+    for (size_t t = 0; t < sizeof cells / sizeof *cells; t++)
+        for (size_t f = 0; f < 8 + t; f++)
+            *sample_cell(s, t, f) = cells[t][f];
+    s->checked[0] = (tkr_checked){"ig", "attn", "probability", 4, 0.91, 0.12};
+    s->result.checked_count = 1;
+}
+
+void sample_keep_step(sample *s, size_t step)
+{
+    tkr_result *r = &s->result;
+    memmove(s->scores[0], sample_cell(s, step, 0), r->feature_count * sizeof s->scores[0][0]);
+    s->targets[0] = s->targets[step];
+    s->predictions[0] = (tkr_prediction){s->targets[0].label, (size_t)s->targets[0].index, 7, s->targets[0].probability};
+    r->target_count = s->target_axis.size = 1;
+    s->arrays[0].size = r->feature_count;
+    r->checked_count = 0;
 }
 
 void sample_plot(sample *s)

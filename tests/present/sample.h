@@ -11,17 +11,18 @@
 #include "base/buffer.h"
 #include "explain/result.h"
 
-enum { SAMPLE_FEATURES = 32, SAMPLE_RUNS = 4, SAMPLE_TARGETS = 3 };
+enum { SAMPLE_FEATURES = 32, SAMPLE_RUNS = 4, SAMPLE_TARGETS = 12 };
 
 typedef struct sample {
     tkr_result result;
-    char text[4096];
-    result_token tokens[SAMPLE_FEATURES + 2];
+    char text[4096], output[4096];
+    result_token tokens[SAMPLE_FEATURES + 3];
     result_feature features[SAMPLE_FEATURES];
     uint32_t members[SAMPLE_FEATURES];
     char labels[SAMPLE_FEATURES][1024];
     const char *feature_labels[SAMPLE_FEATURES];
     const char *class_labels[2], *target_labels[SAMPLE_TARGETS];
+    char target_ids[SAMPLE_TARGETS][24];
     tkr_prediction predictions[2];
     tkr_target_facts targets[SAMPLE_TARGETS];
     result_run runs[SAMPLE_RUNS];
@@ -46,6 +47,15 @@ typedef struct sample_word {
 void sample_init(sample *s, const char *text, const sample_word *words, size_t count);
 /* The sentence of the documentation: "The plot is thin, but the acting is superb." */
 void sample_plot(sample *s);
+/* Make the sample a model's output (sequence to sequence): `tokens` of `output` with their probabilities; each is a target and, for
+ * the later ones, a feature.  Scores of earlier outputs are 0 until they are set with sample_cell, of later ones undefined. */
+void sample_generate(sample *s, const char *output, const sample_word *tokens, size_t count);
+/* Score of a feature for a step, of the first method. */
+float *sample_cell(sample *s, size_t step, size_t feature);
+/* "translate English to German: The house is small.", put out as "Das Haus ist klein." */
+void sample_house(sample *s);
+/* Keep one step as the only target. */
+void sample_keep_step(sample *s, size_t step);
 /* One more method over the same features; scores are those of the first times `factor`. */
 void sample_add_run(sample *s, const char *id, bool is_signed, bool is_additive, float factor);
 

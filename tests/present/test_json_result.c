@@ -206,6 +206,45 @@ static void test_json_result__not_finite_is_null_and_counted(void **state)
     memory_free(s);
 }
 
+static void test_json_result__an_output_has_its_tokens_and_gaps(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_house(s);
+    json_t *root = write_and_parse(s);
+    assert_string_equal(text_at(root, "inputs/1/id"), "out");
+    assert_string_equal(text_at(root, "output/source"), "generated");
+    assert_string_equal(text_at(root, "output/end"), "eos");
+    assert_string_equal(text_at(root, "output/text"), "Das Haus ist klein.");
+    assert_int_equal(json_array_size(at(root, "tokens/in")), 10);
+    assert_int_equal(json_array_size(at(root, "tokens/out")), 6);
+    assert_true(json_is_null(at(root, "tokens/out/0/step"))); /* the decoder's start */
+    assert_true(json_is_false(at(root, "tokens/out/0/generated")));
+    assert_true(json_is_true(at(root, "tokens/out/2/generated")));
+    assert_int_equal(json_integer_value(at(root, "tokens/out/2/i")), 12);
+    assert_string_equal(text_at(root, "tokens/out/2/text"), " Haus");
+    assert_true(number_at(root, "tokens/out/2/probability") > 0.87);
+    assert_string_equal(text_at(root, "features/of/7"), "in");
+    assert_string_equal(text_at(root, "features/of/8"), "out");
+    assert_int_equal(json_integer_value(at(root, "targets/3/step")), 3);
+    assert_true(json_is_null(at(root, "arrays/0/data/8"))); /* the first token for itself */
+    assert_true(number_at(root, "arrays/0/data/21") > 0.9); /* for the second */
+    assert_null(json_object_get(at(root, "arrays/0"), "nonfinite"));
+    assert_int_equal(json_array_size(at(root, "methods/0/top")), 8 + 9 + 10 + 10 + 10);
+    *sample_cell(s, 0, 0) = INFINITY;
+    json_decref(root);
+    root = write_and_parse(s);
+    assert_int_equal(json_integer_value(at(root, "arrays/0/nonfinite")), 1);
+    json_decref(root);
+    sample_plot(s);
+    root = write_and_parse(s);
+    assert_true(json_is_null(at(root, "output")));
+    assert_string_equal(text_at(root, "features/of"), "in");
+    assert_true(json_is_null(at(root, "targets/0/step")));
+    json_decref(root);
+    memory_free(s);
+}
+
 static void test_json_result__hostile_text_survives(void **state)
 {
     static const char text[] = "</script> \x1b[31mred \xE2\x80\xAE" "evil \xF0\x9F\x98\x80 \"q\\\" \xFF end";
@@ -302,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_json_result__reproducible_leaves_out_what_differs),
         cmocka_unit_test(test_json_result__large_arrays_are_base64),
         cmocka_unit_test(test_json_result__not_finite_is_null_and_counted),
+        cmocka_unit_test(test_json_result__an_output_has_its_tokens_and_gaps),
         cmocka_unit_test(test_json_result__hostile_text_survives),
         cmocka_unit_test(test_json_result__nul_in_the_text_survives),
         cmocka_unit_test(test_json_result__command_and_warnings_are_kept),

@@ -28,7 +28,7 @@ static void test_table_result__one_row_a_number(void **state)
     sample *s = NEW(sample, 1);
     sample_plot(s);
     char *csv = write_table(s, false, false);
-    assert_int_equal(strncmp(csv, "prompt,row,target,method,i,token,start,end,word,score,stderr,share,special\n", 75), 0);
+    assert_int_equal(strncmp(csv, "prompt,row,target,method,i,token,start,end,word,score,stderr,share,special,step\n", 80), 0);
     assert_non_null(strstr(csv, "\nin,0,t0,ig,0,The,0,3,0,0.05,,"));
     assert_non_null(strstr(csv, "\nin,0,t0,ig,4,\",\",16,17,4,0.09,,"));
     assert_non_null(strstr(csv, "\nin,0,t0,ig,,,,,,0.02,,")); /* what the special tokens got */
@@ -74,6 +74,24 @@ static void test_table_result__several_methods_follow_each_other(void **state)
     memory_free(s);
 }
 
+static void test_table_result__steps_have_rows_and_no_score_for_later_outputs(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_house(s);
+    char *csv = write_table(s, false, false);
+    assert_non_null(strstr(csv, "\nin,0,t0,ig,4,The,29,32,4,4.1,,"));
+    assert_non_null(strstr(csv, "\nout,0,t4,ig,11,\" klein\",12,18,3,-1.5,,"));
+    assert_non_null(strstr(csv, "\nout,0,t0,ig,11,\" klein\",12,18,3,,,,0,0\n")); /* step 0 knows nothing of it */
+    assert_non_null(strstr(csv, ",0,4\n"));                                     /* special 0, step 4 */
+    size_t lines = 0;
+    for (const char *at = csv; *at; at++)
+        lines += *at == '\n';
+    assert_int_equal(lines, 1 + 5 * 13 + 1);
+    memory_free(csv);
+    memory_free(s);
+}
+
 static void test_table_result__other_arrays_are_listed_by_index(void **state)
 {
     (void)state;
@@ -92,6 +110,7 @@ int main(void)
         cmocka_unit_test(test_table_result__one_row_a_number),
         cmocka_unit_test(test_table_result__quotes_and_escapes),
         cmocka_unit_test(test_table_result__several_methods_follow_each_other),
+        cmocka_unit_test(test_table_result__steps_have_rows_and_no_score_for_later_outputs),
         cmocka_unit_test(test_table_result__other_arrays_are_listed_by_index),
     };
     return cmocka_run_group_tests_name("table_result", tests, NULL, NULL);

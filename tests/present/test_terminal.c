@@ -143,6 +143,53 @@ static void test_terminal__matches_golden_files_of_views(void **state)
     memory_free(s);
 }
 
+static void test_terminal__matches_golden_files_of_generation(void **state)
+{
+    static const char *const colors[] = {"none", "16", "256", "24bit"};
+    char name[96];
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_house(s);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    for (int color = 0; color < 4; color++) {
+        o.color = (tkr_color)color;
+        snprintf(name, sizeof name, "generation-%s.txt", colors[color]);
+        check_golden(name, s, &o);
+    }
+    o.color = TKR_COLOR_NONE;
+    o.width = 40;
+    check_golden("generation-40.txt", s, &o);
+    o.ascii = true;
+    check_golden("generation-40-ascii.txt", s, &o);
+    o = tkr_terminal_options_defaults();
+    o.ascii = o.is_brief = true;
+    check_golden("generation-brief-ascii.txt", s, &o);
+    sample_add_run(s, "occlusion", false, false, 0.3f);
+    s->arrays[1].size = s->arrays[0].size;
+    for (size_t i = 0; i < s->arrays[0].size; i++)
+        s->scores[1][i] = fabsf(s->scores[0][i]);
+    o = tkr_terminal_options_defaults();
+    check_golden("generation-methods.txt", s, &o);
+    memory_free(s);
+}
+
+static void test_terminal__matches_golden_files_of_one_step(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    sample_house(s);
+    sample_keep_step(s, 3);
+    check_golden("step.txt", s, &o);
+    o.ascii = true;
+    o.special = TKR_SPECIAL_SHOW;
+    check_golden("step-ascii.txt", s, &o);
+    o = tkr_terminal_options_defaults();
+    o.color = TKR_COLOR_24BIT;
+    check_golden("step-24bit.txt", s, &o);
+    memory_free(s);
+}
+
 /* ---- what must hold ---- */
 
 static void test_terminal__no_line_is_wider_than_the_terminal(void **state)
@@ -296,6 +343,154 @@ static void test_terminal__contrast_names_both_sides(void **state)
     memory_free(s);
 }
 
+/* The head and the finding of the first target, as a task words them. */
+static void check_words(sample *s, const char *head, const char *sign, const char *finding)
+{
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    o.width = 200;
+    char *text = show(s, &o);
+    if (strncmp(text, head, strlen(head)) != 0 || !strstr(text, sign) || !strstr(text, finding))
+        fail_msg("wanted \"%s\", \"%s\" and \"%s\" in:\n%s", head, sign, finding, text);
+    memory_free(text);
+}
+
+static void test_terminal__tokens_are_worded_by_task(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_plot(s);
+    tkr_target_facts *t = &s->targets[0];
+    t->kind = "token";
+    t->label = s->predictions[0].label = " Paris";
+    t->position = 13; /* where it will stand: after the input's tokens */
+    t->probability = s->predictions[0].probability = 0.31;
+    t->index = (int64_t)s->predictions[0].index;
+    s->result.model.task = TKR_TASK_NEXT_TOKEN;
+    check_words(s, "the next token is \" Paris\" (p 0.31) · why?", "\"+\" towards \" Paris\"", "towards \" Paris\" (+2.91)");
+    check_words(s, "", "", "Checked: without \"superb\", p(\" Paris\") falls from 0.98 to 0.44.");
+    t->position = 2;
+    check_words(s, "token 2 is \" Paris\" (p 0.31) · why?", "", "");
+    t->position = 13;
+    t->chosen_by = "given";
+    t->index = 7;
+    t->label = " Rome";
+    t->probability = 0.02;
+    check_words(s, "\" Rome\" as the next token (p 0.02) (the model says \" Paris\" 0.31) · why?", "", "");
+    t->foil = " Paris";
+    t->value = -2.74;
+    check_words(s, "\" Rome\" over \" Paris\" as the next token (logit −2.74)", "\"+\" towards \" Rome\" over \" Paris\"", "");
+    t->foil = NULL;
+    s->result.model.task = TKR_TASK_MASKED_LM;
+    check_words(s, "\" Rome\" for the mask (p 0.02) (the model", "", "");
+    t->kind = "mask";
+    t->index = (int64_t)s->predictions[0].index;
+    check_words(s, "the mask is \" Rome\" (p 0.02) · why?", "", "");
+    t->index = -1;
+    t->chosen_by = "given";
+    check_words(s, "\" Rome\" for the masks (p 0.02) · why?", "", "");
+    memory_free(s);
+}
+
+static void test_terminal__places_are_worded_by_task(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_plot(s);
+    tkr_target_facts *t = &s->targets[0];
+    s->result.model.task = TKR_TASK_TOKEN_CLASSIFICATION;
+    t->position = 10;
+    t->label = "B-PER";
+    check_words(s, "\"superb\" is B-PER (p 0.98) · why?", "towards \"B-PER\" at \"superb\", ", "hardest towards B-PER at \"superb\" (+2.91)");
+    t->chosen_by = "given";
+    t->index = 0;
+    check_words(s, "B-PER at \"superb\" (p 0.98) (the model says POSITIVE 0.98) · why?", "", "");
+    t->chosen_by = "predicted";
+    t->kind = "start";
+    check_words(s, "the answer starts at \"superb\" (p 0.98) · why?", "towards a start at \"superb\", ", "towards a start at \"superb\" (+");
+    t->kind = "end";
+    check_words(s, "the answer ends at \"superb\" (p 0.98) · why?", "towards an end at \"superb\", ", "");
+    t->kind = "span";
+    t->label = "the acting";
+    check_words(s, "the answer is \"the acting\" (p 0.98) · why?", "towards the answer \"the acting\", ", "");
+    memory_free(s);
+}
+
+static void test_terminal__the_sum_over_an_output_is_worded(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_house(s);
+    sample_keep_step(s, 4);
+    s->targets[0].kind = "output";
+    s->targets[0].step = -1;
+    s->targets[0].probability = (double)NAN;
+    check_words(s, "the output \"Das Haus ist klein.\" (logit +7.00) · why?", "\"+\" towards the output, ",
+                "pushes hardest towards the output (+3.20)");
+    check_words(s, "", "→  Das  Haus  ist  klein.", ""); /* all of it */
+    memory_free(s);
+}
+
+static void test_terminal__a_given_output_and_a_cut_one_are_said(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_house(s);
+    s->result.output_end = "length";
+    check_words(s, "generated: Das Haus ist klein. (cut after 5 tokens: --max-new)\n", "columns: generated tokens", "");
+    s->result.output_source = "given";
+    s->result.output_end = NULL;
+    check_words(s, "output given: Das Haus ist klein.\n", "columns: output tokens", "");
+    memory_free(s);
+}
+
+static void test_terminal__features_that_cannot_be_removed_are_named(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_house(s);
+    for (size_t t = 0; t < 5; t++)
+        *sample_cell(s, t, 0) = NAN;
+    tkr_terminal_options o = tkr_terminal_options_defaults();
+    char *matrix = show(s, &o);
+    assert_non_null(strstr(matrix, "\n  translate\n")); /* its row stands, blank */
+    assert_non_null(strstr(matrix, "  no score for \"translate\": ig cannot remove it (--removal)\n"));
+    sample_keep_step(s, 3);
+    for (size_t f = 0; f < 4; f++)
+        s->scores[0][f] = NAN;
+    char *step = show(s, &o);
+    assert_non_null(strstr(step, "no score for \"translate\", \"English\", \"to\" and 1 more: ig cannot remove them"));
+    assert_null(strstr(step, "not a number"));
+    memory_free(matrix);
+    memory_free(step);
+    memory_free(s);
+}
+
+static void test_terminal__a_matrix_fits_and_hides_nothing(void **state)
+{
+    static const sample_word words[] = {{"say", 1}, {"\x1b[31mred", 1}, {"日本語", 1}};
+    static const sample_word tokens[] = {{"日本", 0.5f}, {"\x1b[2J", 0.2f}, {" ", 0.9f}, {"pneumonoultramicroscopic", 0.4f}, {"\n", 0.5f}};
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_init(s, "say \x1b[31mred 日本語", words, 3);
+    sample_generate(s, "日本\x1b[2J pneumonoultramicroscopic\n", tokens, 5);
+    for (int width = 20; width <= 100; width += 5)
+        for (int ascii = 0; ascii < 2; ascii++) {
+            tkr_terminal_options o = tkr_terminal_options_defaults();
+            o.width = width;
+            o.ascii = ascii;
+            o.color = TKR_COLOR_24BIT;
+            char *text = show(s, &o);
+            strip_colors(text); /* fails on any control character */
+            check_widths(text, (size_t)width);
+            assert_non_null(strstr(text, "日本"));
+            assert_non_null(strstr(text, ascii ? "<ESC>" : "␛"));
+            assert_non_null(strstr(text, ascii ? "pneumon..." : "pneumonou…"));
+            assert_non_null(strstr(text, "\" \""));
+            memory_free(text);
+        }
+    memory_free(s);
+}
+
 static void test_terminal__several_targets_get_a_block_each(void **state)
 {
     (void)state;
@@ -348,7 +543,7 @@ static void test_terminal__ids_without_text_show_the_pieces(void **state)
     sample *s = NEW(sample, 1);
     tkr_terminal_options o = tkr_terminal_options_defaults();
     sample_plot(s);
-    s->result.input_count = 0;
+    s->result.inputs[0] = (result_input){0};
     char *text = show(s, &o);
     assert_non_null(strstr(text, "The  plot  is  thin  ,  but"));
     memory_free(text);
@@ -400,11 +595,31 @@ static void test_terminal__survives_every_failing_allocation(void **state)
     memory_free(s);
 }
 
+static void test_terminal__a_matrix_survives_every_failing_allocation(void **state)
+{
+    (void)state;
+    sample *s = NEW(sample, 1);
+    sample_house(s);
+    uint64_t nth = 1;
+    for (bool reached = true; reached && nth < 10000; nth++) {
+        tkr_error error = {0};
+        memory_fail_at(nth, 0);
+        tkr_status status = tkr_present_terminal(&s->result, NULL, ignore, NULL, &error);
+        reached = memory_allocations() >= nth;
+        memory_fail_at(0, 0);
+        assert_int_equal(status, reached ? TKR_E_LIMIT_OOM : TKR_OK);
+    }
+    assert_true(nth > 10);
+    memory_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_terminal__matches_golden_files),
         cmocka_unit_test(test_terminal__matches_golden_files_of_views),
+        cmocka_unit_test(test_terminal__matches_golden_files_of_generation),
+        cmocka_unit_test(test_terminal__matches_golden_files_of_one_step),
         cmocka_unit_test(test_terminal__no_line_is_wider_than_the_terminal),
         cmocka_unit_test(test_terminal__hostile_text_is_shown_never_obeyed),
         cmocka_unit_test(test_terminal__hostile_text_matches_its_golden_file),
@@ -413,11 +628,18 @@ int main(void)
         cmocka_unit_test(test_terminal__numbers_that_round_to_nothing_are_0),
         cmocka_unit_test(test_terminal__regression_has_no_probability),
         cmocka_unit_test(test_terminal__contrast_names_both_sides),
+        cmocka_unit_test(test_terminal__tokens_are_worded_by_task),
+        cmocka_unit_test(test_terminal__places_are_worded_by_task),
+        cmocka_unit_test(test_terminal__the_sum_over_an_output_is_worded),
+        cmocka_unit_test(test_terminal__a_given_output_and_a_cut_one_are_said),
+        cmocka_unit_test(test_terminal__features_that_cannot_be_removed_are_named),
+        cmocka_unit_test(test_terminal__a_matrix_fits_and_hides_nothing),
         cmocka_unit_test(test_terminal__several_targets_get_a_block_each),
         cmocka_unit_test(test_terminal__special_tokens_fold_show_hide),
         cmocka_unit_test(test_terminal__ids_without_text_show_the_pieces),
         cmocka_unit_test(test_terminal__a_sink_that_refuses_ends_with_io_write),
         cmocka_unit_test(test_terminal__survives_every_failing_allocation),
+        cmocka_unit_test(test_terminal__a_matrix_survives_every_failing_allocation),
     };
     return cmocka_run_group_tests_name("terminal", tests, NULL, NULL);
 }
