@@ -8,18 +8,21 @@
  * key ("1/2" sign with an accent loses the accent), and takes the shortest key where SentencePiece takes the longest.  Its
  * offsets follow from counting characters: what is removed at the very front is not counted, so that all that follows is
  * taken to come from earlier characters; what is removed after an expansion is taken to be the last character's source.
- * A hostile map must not lead a search outside the trie: every unit is checked once, when the map is read.
+ * A hostile map must not lead a search outside the trie: every unit is checked once, when the map is read.  It can have
+ * circles, along which a search would walk through the whole text from each of its bytes: longer keys are not looked for.
  *
  * Source: SentencePiece, normalizer.cc (layout); the tokenizers library, normalizers/precompiled.rs (rule).
  */
 #include "text/charsmap.h"
 
-#include <utf8proc.h>
-
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "text/unicode.h"
 
-enum { CHARSMAP_CLUSTER = 6 }; /* clusters of fewer bytes are looked up whole */
+enum {
+    CHARSMAP_CLUSTER = 6, /* clusters of fewer bytes are looked up whole */
+    CHARSMAP_KEY = 256,   /* bytes of a key at most                      */
+};
 
 /* ---- base64 ------------------------------------------------------------------------------------------------------ */
 
@@ -76,7 +79,7 @@ static size_t unit_offset(uint32_t unit) { return (size_t)(unit >> 10) << ((unit
 static size_t search(const charsmap *m, view text, bool all, view *replacement)
 {
     size_t node = unit_offset(m->units[0]), length = 0, value = 0;
-    for (size_t i = 0; i < text.size; i++) {
+    for (size_t i = 0; i < text.size && i < CHARSMAP_KEY; i++) {
         unsigned char c = (unsigned char)text.data[i];
         node ^= c;
         if (c == 0 || node >= m->count || unit_label(m->units[node]) != c)
@@ -244,11 +247,11 @@ static void pass_replace(charsmap_pass *p, view old, view fresh)
 /* End of the grapheme cluster that begins at `at`. */
 static size_t cluster_end(view text, size_t at)
 {
-    utf8proc_int32_t state = 0;
+    int32_t state = 0;
     uint32_t before, c;
     for (at += utf8_decode(text, at, &before); at < text.size; before = c) {
         size_t bytes = utf8_decode(text, at, &c);
-        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)c, &state))
+        if (unicode_parts_graphemes(before, c, &state))
             break;
         at += bytes;
     }

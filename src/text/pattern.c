@@ -2,8 +2,8 @@
  * Patterns by PCRE2.
  *
  * The reference reads expressions in the dialect of Oniguruma, so an expression is rewritten before PCRE2 sees it: \s, \w,
- * \b, \h and [:alpha:] mean other sets there, ^ and $ always stand at lines, and (?m) makes a dot match line ends.  What would silently
- * mean something else (classes in classes, &&, verbs, \Q) is refused.
+ * \b, \h and [:alpha:] mean other sets there, ^ and $ always stand at lines, and (?m) makes a dot match line ends.  What
+ * would silently mean something else (classes in classes, &&, verbs, \Q) is refused.
  *
  * Compiled code lives in the tokenizer's arena; what a match needs is taken from the heap for each walk, so any number of
  * threads may search at once.  Matches run without just-in-time code, under limits of steps, heap and depth.

@@ -26,7 +26,7 @@ typedef struct sentencepiece_family {
     const char *const *names;    /* model_type of config.json, ended by NULL             */
     const char *const *classes;  /* tokenizer_class without "Tokenizer" and "Fast"       */
     bool (*pieces)(build *b);    /* fill the list                                        */
-    json_t *(*parts)(build *b);  /* normalizer, pre_tokenizer, model, ...; NULL: no room */
+    json_t *(*parts)(build *b);  /* normalizer, pre_tokenizer, model, ...; NULL: failed  */
     bool needs_unigram;
 } sentencepiece_family;
 
@@ -38,6 +38,7 @@ struct build {
     sentencepiece_piece *list; /* pieces in the order of their ids */
     size_t count, room;
     int32_t unknown;
+    bool failed; /* a part could not be made: out of memory */
 };
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
@@ -184,8 +185,8 @@ static json_t *charsmap_json(const build *b)
 
 static json_t *precompiled(const build *b)
 {
-    return b->file.charsmap.size ? json_pack("{s:s, s:o}", "type", "Precompiled", "precompiled_charsmap", charsmap_json(b))
-                                 : NULL;
+    json_t *map = charsmap_json(b);
+    return json_is_null(map) ? map : json_pack("{s:s, s:o}", "type", "Precompiled", "precompiled_charsmap", map);
 }
 
 static json_t *replace_json(const char *kind, const char *pattern, const char *content)
@@ -193,11 +194,11 @@ static json_t *replace_json(const char *kind, const char *pattern, const char *c
     return json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", kind, pattern, "content", content);
 }
 
-/* Append a part unless it is NULL. */
-static void put_part(json_t *array, json_t *part)
+/* Append a part unless it is null. */
+static void put_part(build *b, json_t *array, json_t *part)
 {
-    if (part)
-        json_array_append_new(array, part);
+    if (!json_is_null(part))
+        b->failed |= json_array_append_new(array, part) != 0;
 }
 
 static json_t *sequence(const char *key, json_t *array)
@@ -212,7 +213,7 @@ static json_t *metaspace(const char *scheme, bool splits)
 }
 
 /* "A", "B:1", "</s>" ... as the items of a template. */
-static json_t *template_json(const build *b, const char *const *items, json_t *special)
+static json_t *template_json(build *b, const char *const *items, json_t *special)
 {
     json_t *array = json_array();
     for (; *items; items++) {
@@ -221,18 +222,19 @@ static json_t *template_json(const build *b, const char *const *items, json_t *s
         int type = size > 2 && item[size - 2] == ':' ? item[size - 1] - '0' : 0;
         view name = {item, size > 2 && item[size - 2] == ':' ? size - 2 : size};
         if (view_is(name, "A") || view_is(name, "B")) {
-            put_part(array, json_pack("{s:{s:s%, s:i}}", "Sequence", "id", name.data, name.size, "type_id", type));
+            put_part(b, array, json_pack("{s:{s:s%, s:i}}", "Sequence", "id", name.data, name.size, "type_id", type));
             continue;
         }
         char *token = arena_copy_text(b->l->memory, name);
-        put_part(array, json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", token, "type_id", type));
+        put_part(b, array, token ? json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", token, "type_id", type) : NULL);
         int32_t id = vocabulary_id(&b->tokenizer->vocabulary, name);
-        json_object_set_new(special, token, json_pack("{s:s, s:[i], s:[s]}", "id", token, "ids", id, "tokens", token));
+        json_t *row = token ? json_pack("{s:s, s:[i], s:[s]}", "id", token, "ids", id, "tokens", token) : NULL;
+        b->failed |= !row || json_object_set_new(special, token, row) != 0;
     }
     return array;
 }
 
-static json_t *template_of(const build *b, const char *const *single, const char *const *pair)
+static json_t *template_of(build *b, const char *const *single, const char *const *pair)
 {
     json_t *special = json_object();
     json_t *first = template_json(b, single, special), *second = template_json(b, pair, special);
@@ -247,7 +249,7 @@ static json_t *unigram_model(const build *b)
 
 static json_t *with_parts(json_t *normal, json_t *cuts, json_t *model, json_t *post, json_t *decode)
 {
-    return json_pack("{s:o*, s:o*, s:o, s:o*, s:o}", "normalizer", normal, "pre_tokenizer", cuts, "model", model,
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "normalizer", normal, "pre_tokenizer", cuts, "model", model,
                      "post_processor", post, "decoder", decode);
 }
 
@@ -272,7 +274,7 @@ static json_t *roberta_parts(build *b)
     return with_parts(precompiled(b), word_pretokenizer(), unigram_model(b), post, metaspace("always", true));
 }
 
-static json_t *bert_template(const build *b)
+static json_t *bert_template(build *b)
 {
     const char *cls = role_or(b, TKR_SPECIAL_CLS, "[CLS]"), *sep = role_or(b, TKR_SPECIAL_SEP, "[SEP]");
     char *second = LOADER_NEW(b->l, char, strlen(sep) + 3);
@@ -287,16 +289,16 @@ static json_t *bert_template(const build *b)
 static json_t *albert_parts(build *b)
 {
     json_t *chain = json_array();
-    put_part(chain, replace_json("String", "``", "\""));
-    put_part(chain, replace_json("String", "''", "\""));
+    put_part(b, chain, replace_json("String", "``", "\""));
+    put_part(b, chain, replace_json("String", "''", "\""));
     if (!setting(b, "keep_accents", false)) {
-        put_part(chain, json_pack("{s:s}", "type", "NFKD"));
-        put_part(chain, json_pack("{s:s}", "type", "StripAccents"));
+        put_part(b, chain, json_pack("{s:s}", "type", "NFKD"));
+        put_part(b, chain, json_pack("{s:s}", "type", "StripAccents"));
     }
     if (setting(b, "do_lower_case", true))
-        put_part(chain, json_pack("{s:s}", "type", "Lowercase"));
-    put_part(chain, precompiled(b));
-    put_part(chain, replace_json("Regex", " {2,}", " "));
+        put_part(b, chain, json_pack("{s:s}", "type", "Lowercase"));
+    put_part(b, chain, precompiled(b));
+    put_part(b, chain, replace_json("Regex", " {2,}", " "));
     return with_parts(sequence("normalizers", chain), metaspace("always", true), unigram_model(b), bert_template(b),
                       metaspace("always", true));
 }
@@ -305,13 +307,13 @@ static json_t *deberta_parts(build *b)
 {
     json_t *chain = json_array(), *cuts = json_array();
     if (setting(b, "do_lower_case", false))
-        put_part(chain, json_pack("{s:s}", "type", "Lowercase"));
-    put_part(chain, json_pack("{s:s, s:b, s:b}", "type", "Strip", "strip_left", 1, "strip_right", 1));
-    put_part(chain, precompiled(b));
-    put_part(chain, replace_json("Regex", " {2,}", " "));
+        put_part(b, chain, json_pack("{s:s}", "type", "Lowercase"));
+    put_part(b, chain, json_pack("{s:s, s:b, s:b}", "type", "Strip", "strip_left", 1, "strip_right", 1));
+    put_part(b, chain, precompiled(b));
+    put_part(b, chain, replace_json("Regex", " {2,}", " "));
     if (setting(b, "split_by_punct", false))
-        put_part(cuts, json_pack("{s:s, s:s}", "type", "Punctuation", "behavior", "Isolated"));
-    put_part(cuts, metaspace("always", true));
+        put_part(b, cuts, json_pack("{s:s, s:s}", "type", "Punctuation", "behavior", "Isolated"));
+    put_part(b, cuts, metaspace("always", true));
     return with_parts(sequence("normalizers", chain), sequence("pretokenizers", cuts), unigram_model(b), bert_template(b),
                       metaspace("always", true));
 }
@@ -409,7 +411,7 @@ static json_t *merges_json(build *b)
     json_t *array = good ? json_array() : NULL;
     for (size_t i = 0; array && i < list.count; i++) {
         view left = vocabulary_piece_of(v, list.items[i].left), right = vocabulary_piece_of(v, list.items[i].right);
-        put_part(array, json_pack("[s%, s%]", left.data, left.size, right.data, right.size));
+        put_part(b, array, json_pack("[s%, s%]", left.data, left.size, right.data, right.size));
     }
     memory_free(list.items);
     return array;
@@ -428,7 +430,7 @@ static json_t *llama_model(build *b)
                   : NULL;
 }
 
-static json_t *llama_template(const build *b)
+static json_t *llama_template(build *b)
 {
     const char *bos = setting(b, "add_bos_token", true) ? role_or(b, TKR_SPECIAL_BOS, "<s>") : NULL;
     const char *eos = setting(b, "add_eos_token", false) ? role_or(b, TKR_SPECIAL_EOS, "</s>") : NULL;
@@ -439,6 +441,7 @@ static json_t *llama_template(const build *b)
         for (int i = 0; i < 2; i++) {
             const char *token = i ? eos : bos;
             named[i] = token ? LOADER_NEW(b->l, char, strlen(token) + 3) : NULL;
+            b->failed |= token && !named[i];
             if (named[i])
                 snprintf(named[i], strlen(token) + 3, "%s:%d", token, text);
         }
@@ -457,25 +460,24 @@ static json_t *llama_template(const build *b)
 static json_t *llama_parts(build *b)
 {
     bool legacy = setting(b, "legacy", true);
-    json_t *model = llama_model(b), *normal = NULL, *decode = json_array();
+    json_t *model = llama_model(b), *normal = json_null(), *decode = json_array();
     if (legacy)
-        normal = sequence("normalizers",
-                              json_pack("[{s:s, s:s}, o]", "type", "Prepend", "prepend", "\xE2\x96\x81",
-                                        replace_json("String", " ", "\xE2\x96\x81")));
-    put_part(decode, replace_json("String", "\xE2\x96\x81", " "));
-    put_part(decode, json_pack("{s:s}", "type", "ByteFallback"));
-    put_part(decode, json_pack("{s:s}", "type", "Fuse"));
-    put_part(decode, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
-    return with_parts(normal, legacy ? NULL : metaspace("first", false), model, llama_template(b),
+        normal = sequence("normalizers", json_pack("[{s:s, s:s}, o]", "type", "Prepend", "prepend", "\xE2\x96\x81",
+                                                   replace_json("String", " ", "\xE2\x96\x81")));
+    put_part(b, decode, replace_json("String", "\xE2\x96\x81", " "));
+    put_part(b, decode, json_pack("{s:s}", "type", "ByteFallback"));
+    put_part(b, decode, json_pack("{s:s}", "type", "Fuse"));
+    put_part(b, decode, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+    return with_parts(normal, legacy ? json_null() : metaspace("first", false), model, llama_template(b),
                       sequence("decoders", decode));
 }
 
-static json_t *names_of_type(const build *b, sentencepiece_type type)
+static json_t *names_of_type(build *b, sentencepiece_type type)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < b->count; i++)
         if (b->list[i].type == type)
-            json_array_append_new(array, json_stringn(b->list[i].text.data, b->list[i].text.size));
+            put_part(b, array, json_stringn(b->list[i].text.data, b->list[i].text.size));
     return array;
 }
 
@@ -484,18 +486,18 @@ static json_t *own_parts(build *b)
     const sentencepiece_file *f = &b->file;
     view unknown = f->pieces[f->unknown].text;
     json_t *normal = json_pack("{s:s, s:b, s:b, s:b, s:b, s:o, s:o}", "type", "SentencePiece", "add_dummy_prefix",
-                                   f->dummy_prefix, "remove_extra_whitespaces", f->removes_spaces, "escape_whitespaces",
-                                   f->escapes_spaces, "treat_whitespace_as_suffix", f->whitespace_suffix, "user_defined",
-                                   names_of_type(b, SENTENCEPIECE_USER_DEFINED), "precompiled_charsmap", charsmap_json(b));
+                               f->dummy_prefix, "remove_extra_whitespaces", f->removes_spaces, "escape_whitespaces",
+                               f->escapes_spaces, "treat_whitespace_as_suffix", f->whitespace_suffix, "user_defined",
+                               names_of_type(b, SENTENCEPIECE_USER_DEFINED), "precompiled_charsmap", charsmap_json(b));
     json_t *model = unigram_model(b);
     if (f->model == SENTENCEPIECE_BPE)
-        json_object_set_new(model, "type", json_string("SentencePieceBPE"));
-    json_object_set_new(model, "sentencepiece", json_true());
+        b->failed |= json_object_set_new(model, "type", json_string("SentencePieceBPE")) != 0;
+    b->failed |= json_object_set_new(model, "sentencepiece", json_true()) != 0;
     json_t *decode = json_pack("{s:s, s:o, s:s%, s:s%, s:b, s:b, s:b}", "type", "SentencePiece", "control",
                                 names_of_type(b, SENTENCEPIECE_CONTROL), "unknown", unknown.data, unknown.size, "surface",
                                 f->unknown_surface.data, f->unknown_surface.size, "byte_fallback", f->byte_fallback,
                                 "add_dummy_prefix", f->dummy_prefix, "remove_extra_whitespaces", f->removes_spaces);
-    return with_parts(normal, NULL, model, NULL, decode);
+    return with_parts(normal, json_null(), model, json_null(), decode);
 }
 
 /* ---- families ---------------------------------------------------------------------------------------------------- */
@@ -552,7 +554,7 @@ static bool is_added(const build *b, const sentencepiece_piece *p, bool is_speci
 }
 
 /* Pieces that a text may name. */
-static json_t *added_json(const build *b)
+static json_t *added_json(build *b)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < b->count; i++) {
@@ -562,7 +564,7 @@ static json_t *added_json(const build *b)
                           view_begins(p->text, VIEW("<extra_id_"));
         if (!is_added(b, p, is_special))
             continue;
-        put_part(array, json_pack("{s:i, s:s%, s:b, s:b, s:b, s:b, s:b}", "id", (int)i, "content", p->text.data, p->text.size,
+        put_part(b, array, json_pack("{s:i, s:s%, s:b, s:b, s:b, s:b, s:b}", "id", (int)i, "content", p->text.data, p->text.size,
                                   "special", is_special, "normalized", 0, "single_word", 0, "lstrip", is_mask, "rstrip", 0));
     }
     return array;
@@ -588,8 +590,10 @@ json_t *sentencepiece_build(loader *l, const tokenizer_settings *s, view bytes, 
         return NULL;
     json_t *root = found->parts(&b);
     if (root && found != &itself)
-        json_object_set_new(root, "added_tokens", added_json(&b));
-    if (!root)
-        fail_memory(l->error, l->file, bytes.size);
-    return root;
+        b.failed |= json_object_set_new(root, "added_tokens", added_json(&b)) != 0;
+    if (root && !b.failed)
+        return root;
+    fail_memory(l->error, l->file, bytes.size);
+    json_decref(root);
+    return NULL;
 }

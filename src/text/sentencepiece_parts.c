@@ -4,7 +4,7 @@
  * Known to go wrong: SentencePiece takes the longest key of its character map where the `tokenizers` library takes the
  * shortest of a cluster; offsets are its "surface": a token goes up to where the next one begins, so that white space that
  * was collapsed belongs to the token before whose character it stands, and a prefix alone covers nothing; in decoded text
- * only the very first prefix is dropped.
+ * only the very first prefix is dropped; a key of a damaged map may end inside a character, whose rest is then no text.
  * Source: SentencePiece, normalizer.cc and sentencepiece_processor.cc.
  */
 #include <stdlib.h>
@@ -13,6 +13,8 @@
 #include "base/utf8.h"
 #include "text/charsmap.h"
 #include "text/sentencepiece.h"
+
+#define REPLACEMENT "\xEF\xBF\xBD" /* for bytes that are no character */
 
 static const view sign = {"\xE2\x96\x81", 3}; /* the visible space */
 
@@ -45,7 +47,7 @@ bool symbol_set_load(loader *l, const json_t *object, const char *key, symbol_se
     return true;
 }
 
-/* First item of [low, high) whose byte `depth` is at least `byte`; all are longer than depth. */
+/* First item of [low, high) whose byte `depth` is at least `byte`; all are longer than `depth`. */
 static size_t first_from(const symbol_set *set, size_t low, size_t high, size_t depth, unsigned byte)
 {
     while (low < high) {
@@ -58,16 +60,24 @@ static size_t first_from(const symbol_set *set, size_t low, size_t high, size_t 
     return low;
 }
 
+/* Pass items of at most `size` bytes, which stand before the longer ones that they begin; there may be several alike. */
+static size_t pass_short(const symbol_set *set, size_t low, size_t high, size_t size)
+{
+    while (low < high && set->items[low].size <= size)
+        low++;
+    return low;
+}
+
 size_t symbol_set_longest(const symbol_set *set, view text)
 {
-    size_t low = 0, high = set->count, longest = 0;
+    size_t low = pass_short(set, 0, set->count, 0), high = set->count, longest = 0;
     for (size_t depth = 0; depth < text.size && low < high; depth++) {
         unsigned byte = (unsigned char)text.data[depth];
         low = first_from(set, low, high, depth, byte);
         high = first_from(set, low, high, depth, byte + 1);
         if (low < high && set->items[low].size == depth + 1) {
             longest = depth + 1;
-            low++;
+            low = pass_short(set, low, high, longest);
         }
     }
     return longest;
@@ -102,8 +112,10 @@ static size_t normalize_prefix(const spaces *s, view text, view *out)
     if (bytes == 0 && s->has_map && (bytes = charsmap_longest(&s->map, text, out)) > 0)
         return bytes;
     uint32_t c;
-    if (bytes == 0 && (bytes = utf8_decode(text, 0, &c)) == 0)
-        bytes = 1; /* behind a key that is no whole character */
+    if (bytes == 0 && (bytes = utf8_decode(text, 0, &c)) == 0) {
+        *out = VIEW(REPLACEMENT); /* behind a key that is no whole character */
+        return 1;
+    }
     *out = view_slice(text, 0, bytes);
     return bytes;
 }
@@ -227,7 +239,7 @@ static void put_bytes(buffer *out, buffer *run)
     for (size_t at = 0, size; at < bytes.size; at += size) {
         uint32_t c;
         size = utf8_decode(bytes, at, &c);
-        buffer_view(out, size ? view_slice(bytes, at, at + size) : VIEW("\xEF\xBF\xBD"));
+        buffer_view(out, size ? view_slice(bytes, at, at + size) : VIEW(REPLACEMENT));
         size += size == 0;
     }
     buffer_clear(run);

@@ -8,7 +8,7 @@
  * Known to go wrong: VT, FF and NEL are white space, yet clean_text removes them (they are controls) before it looks for
  * spaces; U+2B820..2B91F are no Chinese characters for the reference; only U+0130 has a lower case of two code points.
  *
- * Source: The Unicode Standard 8.0, 9.0 and 16.0 character databases.
+ * Source: The Unicode Standard 8.0, 9.0 and 16.0 character databases (grapheme clusters: 17.0).
  */
 #include "text/unicode.h"
 
@@ -157,6 +157,14 @@ static const code_range new_decomposition_ranges[] = {
     {0x1138E, 0x1138E}, {0x11391, 0x11391}, {0x113C5, 0x113C5}, {0x113C7, 0x113C8}, {0x11938, 0x11938},
     {0x16121, 0x16128}, {0x16D68, 0x16D6A}, {0x1CCD6, 0x1CCF9}, {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C},
     {0x1FBF0, 0x1FBF9},
+};
+
+/* Marks newer than Unicode 15.0 that belong to the character before them. */
+static const code_range new_joining_ranges[] = {
+    {0x0897, 0x0897}, {0x1ACF, 0x1ADD}, {0x1AE0, 0x1AEB}, {0x10D69, 0x10D6D}, {0x10EFA, 0x10EFC},
+    {0x113B8, 0x113C0}, {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113CA}, {0x113CC, 0x113D0},
+    {0x113D2, 0x113D2}, {0x113E1, 0x113E2}, {0x11B60, 0x11B67}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F},
+    {0x1E5EE, 0x1E5EF}, {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6}, {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5},
 };
 
 /* Control, format and private use characters of Unicode 8.0 but tab, LF and CR; U+0000 and U+FFFD. */
@@ -354,4 +362,15 @@ uint32_t unicode_compose(uint32_t a, uint32_t b)
     utf8proc_ssize_t count = utf8proc_normalize_utf32(pair, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE);
     uint32_t whole = (uint32_t)pair[0];
     return count == 1 && !is_new(a) && !is_new(b) && !is_new(whole) ? whole : 0;
+}
+
+static utf8proc_int32_t grapheme_stand_in(uint32_t c)
+{
+    enum { ACUTE = 0x301 };
+    return c >= 0x897 && IN(new_joining_ranges, c) ? ACUTE : (utf8proc_int32_t)c;
+}
+
+bool unicode_parts_graphemes(uint32_t before, uint32_t c, int32_t *state)
+{
+    return utf8proc_grapheme_break_stateful(grapheme_stand_in(before), grapheme_stand_in(c), state);
 }

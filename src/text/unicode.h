@@ -31,4 +31,7 @@ unsigned unicode_class(uint32_t c);
 /* The composition of a pair by Unicode 9.0, or 0. */
 uint32_t unicode_compose(uint32_t a, uint32_t b);
 
+/* Is there the border of a grapheme cluster between two neighbours?  *state is 0 where a cluster begins. */
+bool unicode_parts_graphemes(uint32_t before, uint32_t c, int32_t *state);
+
 #endif

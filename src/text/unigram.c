@@ -8,7 +8,8 @@
  *
  * Known to go wrong: of equal sums the one found first stays, that is the one whose last piece begins earliest; a character
  * is unknown only where no piece is exactly that character; text that spells the unknown token is fused with its
- * neighbours.
+ * neighbours.  Not equal: behind a user-defined piece SentencePiece rounds its sums otherwise (how was not found out), so
+ * that of cuts like "l ll" and "ll l", equal but for rounding, it sometimes takes the other: in 1 to 3 of 3000 random texts.
  * Source: Kudo 2018, "Subword Regularization", section 3.2; SentencePiece, unigram_model.cc, EncodeOptimized.
  */
 #include <float.h>

@@ -14,7 +14,10 @@
 #include <tokray/error.h>
 
 #include "bad/cases.h"
+#include "base/memory.h"
+#include "support/make_charsmap.h"
 #include "support/make_model.h"
+#include "text/charsmap.h"
 
 #define BUILDER(name)    static bool build_##name(bad_place *p, const char *text, const char *more)
 #define UNUSED(argument) ((void)(argument))
@@ -570,6 +573,78 @@ BUILDER(cut_tokenizer)
     static const char whole[] = "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":2,\"content\":\"ab\"}],\"model\":" SMALL_PAIRS "}";
     UNUSED(more);
     return work_write(p->model, "tokenizer.json", whole, (sizeof whole - 1) * number_of(text) / 1000);
+}
+
+#define SMALL_SCORES "{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"a\",-1]]}"
+
+/* A tokenizer.json with a normalizer Precompiled around this base64 text. */
+BUILDER(charsmap)
+{
+    size_t room = strlen(text) + 128;
+    char *parts = malloc(room);
+    UNUSED(more);
+    if (parts)
+        snprintf(parts, room, "\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"%s\"},", text);
+    bool ok = parts && write_tokenizer(p->model, SMALL_SCORES, parts);
+    free(parts);
+    return ok;
+}
+
+/* The same around these bytes; takes them. */
+static bool put_charsmap(bad_place *p, char *bytes, size_t size)
+{
+    char *digits = bytes ? base64_text((view){bytes, size}) : NULL;
+    bool ok = digits && build_charsmap(p, digits, "");
+    memory_free(digits);
+    free(bytes);
+    return ok;
+}
+
+/* The map of one key "a" to "x" (768 units), in which unit number `text` is `more`; -1: so many bytes are cut off instead. */
+BUILDER(charsmap_unit)
+{
+    made_map *m = calloc(1, sizeof *m);
+    size_t size = 0;
+    if (!m)
+        return false;
+    made_map_key(m, "a", "x");
+    if (*text != '-')
+        m->units[number_of(text)] = (uint32_t)number_of(more);
+    char *bytes = made_map_bytes(m, &size);
+    free(m);
+    return put_charsmap(p, bytes, *text == '-' ? size - number_of(more) : size);
+}
+
+/* So many keys, each the beginning of the next. */
+BUILDER(charsmap_beginnings)
+{
+    char key[512] = "";
+    made_map *m = calloc(1, sizeof *m);
+    size_t size = 0;
+    UNUSED(more);
+    if (!m)
+        return false;
+    for (size_t i = 0; i < number_of(text); i++) {
+        key[i] = 'a';
+        made_map_key(m, key, "x");
+    }
+    char *bytes = made_map_bytes(m, &size);
+    free(m);
+    return put_charsmap(p, bytes, size);
+}
+
+/* A vocab.txt; more: a last line of so many letters. */
+BUILDER(lines)
+{
+    size_t used = strlen(text), letters = number_of(more);
+    char *whole = malloc(used + letters + 1);
+    if (!whole)
+        return false;
+    memcpy(whole, text, used);
+    memset(whole + used, 'x', letters);
+    bool ok = work_write(p->model, "vocab.txt", whole, used + letters);
+    free(whole);
+    return ok;
 }
 
 /* vocab.json and merges.txt instead of vocab.txt. */

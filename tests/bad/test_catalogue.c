@@ -164,7 +164,7 @@ static void test_catalogue__config(void **state)
 static void test_catalogue__tokenizer(void **state)
 {
     (void)state;
-    assert_true(run_cases(107, 129) >= 40);
+    assert_true(run_cases(107, 129) >= 69);
 }
 
 static void test_catalogue__numbers(void **state)

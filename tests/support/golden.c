@@ -85,11 +85,17 @@ void golden_close(golden *g)
 bool golden_find(golden *g, const char *name, tensor *out)
 {
     const stored_tensor *t = checkpoint_find(g->file, name);
-    if (!t || strcmp(t->dtype, "F64") != 0 || t->rank > TENSOR_RANK)
+    bool is_whole = t && strcmp(t->dtype, "I64") == 0;
+    if (!t || (strcmp(t->dtype, "F64") != 0 && !is_whole) || t->rank > TENSOR_RANK)
         return false;
     double *copy = arena_alloc(g->arena, t->bytes ? t->bytes : 1, 1);
     assert_non_null(copy);
     memcpy(copy, t->data, t->bytes);
+    for (size_t i = 0; is_whole && i < t->bytes / sizeof *copy; i++) {
+        int64_t whole;
+        memcpy(&whole, &copy[i], sizeof whole);
+        copy[i] = (double)whole;
+    }
     *out = tensor_f64(copy, t->rank, t->shape);
     return true;
 }

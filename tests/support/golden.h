@@ -26,7 +26,7 @@ const char *golden_root(size_t index);
 golden *golden_open(const char *root, const char *name);
 void golden_close(golden *g);
 
-/* An array of the file: golden_array ends the test when there is none, golden_find returns false. */
+/* An array of the file, whole numbers as doubles: golden_array ends the test when there is none, golden_find returns false. */
 tensor golden_array(golden *g, const char *name);
 bool golden_find(golden *g, const char *name, tensor *out);
 

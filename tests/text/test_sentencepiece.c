@@ -5,10 +5,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include <tokray/session.h>
+
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "support/workplace.h"
 #include "text/sentencepiece.h"
+#include "text/tokenizer.h"
 
 #include <cmocka.h> /* last: its macro fail() */
 
@@ -97,6 +101,41 @@ static void test_sentencepiece__malformed_fields(void **state)
         assert_int_equal(try_bytes(cases[i].bytes, cases[i].size), TKR_E_TOK_SENTENCEPIECE);
 }
 
+/* Every way to build around a file: without memory it ends with limit.oom, never with a tokenizer that lacks a part. */
+static void check_every_failed_allocation(const char *name, const char *family)
+{
+    const char *data = getenv("TOKRAY_TEST_DATA");
+    char place[WORK_PATH], tokenizers[WORK_PATH];
+    assert_true(work_path(tokenizers, data ? data : "tests/data", "tokenizers") && work_path(place, tokenizers, name));
+    folder *f = folder_open(place, false, NULL);
+    assert_non_null(f);
+    uint64_t held = tkr_memory_now(), nth = 0;
+    for (bool done = false; !done;) {
+        tkr_error error = {0};
+        memory_fail_at(++nth, 0);
+        tokenizer *t = tokenizer_open(f, family, false, &error);
+        done = memory_allocations() < nth;
+        memory_fail_at(0, 0);
+        if (done != (t != NULL))
+            fail_msg("%s, allocation %llu: %s", family, (unsigned long long)nth, error.message);
+        assert_int_equal(error.code, done ? TKR_OK : TKR_E_LIMIT_OOM);
+        tokenizer_free(t);
+        assert_int_equal(tkr_memory_now(), held);
+    }
+    assert_true(nth > 10);
+    folder_close(f);
+}
+
+static void test_sentencepiece__survives_every_failed_allocation(void **state)
+{
+    (void)state;
+    check_every_failed_allocation("sentencepiece-bpe", "llama");
+    check_every_failed_allocation("sentencepiece-bpe", "none");
+    check_every_failed_allocation("sentencepiece-unigram", "t5");
+    check_every_failed_allocation("sentencepiece-unigram", "xlm-roberta");
+    check_every_failed_allocation("sentencepiece-unigram", "none");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_sentencepiece__every_truncation_is_answered),
         cmocka_unit_test(test_sentencepiece__flipped_bytes_are_answered),
         cmocka_unit_test(test_sentencepiece__malformed_fields),
+        cmocka_unit_test(test_sentencepiece__survives_every_failed_allocation),
     };
     return cmocka_run_group_tests_name("sentencepiece", tests, NULL, NULL);
 }
