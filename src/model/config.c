@@ -248,6 +248,17 @@ static tkr_status read_fixed_text(const config_reading *r, const config_key *key
                 QUOTE(text), key->text);
 }
 
+static tkr_status read_fixed_bool(const config_reading *r, const config_key *key)
+{
+    bool wanted = key->standard != 0, truth = wanted;
+    if (!json_get_bool(r->root, CONFIG_FILE, key->key, &truth, r->error))
+        return told(r);
+    if (truth == wanted)
+        return TKR_OK;
+    return fail(r->error, TKR_E_UNSUPPORTED_VALUE, CONFIG_FILE ": %s is %s; for %s only %s is supported", key->key,
+                truth ? "true" : "false", r->out->family->model_types[0], wanted ? "true" : "false");
+}
+
 static tkr_status read_size(config_reading *r, const config_key *key)
 {
     int64_t value = (int64_t)key->standard;
@@ -288,6 +299,8 @@ static tkr_status read_key(config_reading *r, const config_key *key)
         return read_activation(r, key);
     case KEY_FIXED_TEXT:
         return read_fixed_text(r, key);
+    case KEY_FIXED_BOOL:
+        return read_fixed_bool(r, key);
     case KEY_BOOL:
         if (!json_get_bool(r->root, CONFIG_FILE, key->key, &truth, r->error))
             return told(r);

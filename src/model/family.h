@@ -34,6 +34,7 @@ typedef struct family_config {
     size_t labels;      /* N */
     size_t groups, group_layers; /* layers that share weights: number of groups, layers of each; 0: none do */
     size_t first_position;       /* row of the position table that the first token takes                    */
+    bool skips_padding;          /* padding inside a text takes no position: RoBERTa                        */
     activation act;
     double eps;
     int64_t pad_id;     /* -1: none */
@@ -44,6 +45,8 @@ typedef struct family_config {
     size_t decoder_layers; /* of the second stack                                   */
     size_t buckets, farthest; /* T5's relative distances                            */
     size_t window, window_begin; /* keys a query sees, from this layer on; 0: all   */
+    bool norms_first;      /* norms before the parts of a block, not after (OPT has both) */
+    bool lacks_final_norm; /* of a family that may have one                         */
     bool is_gated;         /* the feed-forward part has two factors                 */
     bool has_attention_bias, has_mix_bias, has_inner_bias;
     bool scales_attention; /* GPT-2 may leave 1/sqrt(D) out                         */
@@ -56,12 +59,22 @@ typedef struct family_config {
 /* One key of config.json: where its number goes, default, range. */
 typedef struct config_key {
     const char *key;          /* NULL: no key, the number is the family's (CONSTANT) */
-    /* KEY_SIZE_OR_NULL: null is 0 */
-    enum { KEY_END = 0, KEY_SIZE, KEY_SIZE_OR_NULL, KEY_REAL, KEY_ACTIVATION, KEY_BOOL, KEY_ID, KEY_FIXED_TEXT } kind;
+    /* KEY_SIZE_OR_NULL: null is 0.  KEY_FIXED_...: one value is supported, text or standard. */
+    enum {
+        KEY_END = 0,
+        KEY_SIZE,
+        KEY_SIZE_OR_NULL,
+        KEY_REAL,
+        KEY_ACTIVATION,
+        KEY_BOOL,
+        KEY_ID,
+        KEY_FIXED_TEXT,
+        KEY_FIXED_BOOL
+    } kind;
     size_t offset;            /* offsetof(family_config, field) */
     double standard;          /* value when the key is absent */
     double low, high;         /* KEY_SIZE: both included; KEY_REAL: above low, at most high */
-    const char *text;         /* KEY_FIXED_TEXT: the only value supported */
+    const char *text;
 } config_key;
 
 /* One tensor: our name and the checkpoint's ("@" stands for the layer), shape in size letters and
@@ -132,6 +145,7 @@ const family *family_at(size_t index); /* NULL past the end */
 #define ACTIVATION_KEY(name, standard) {name, KEY_ACTIVATION, offsetof(family_config, act), standard, 0, 0, NULL}
 #define ID_KEY(name, field, standard) {name, KEY_ID, offsetof(family_config, field), standard, 0, 0, NULL}
 #define ONLY(name, value) {name, KEY_FIXED_TEXT, 0, 0, 0, 0, value}
+#define ONLY_BOOL(name, value) {name, KEY_FIXED_BOOL, 0, value, 0, 0, NULL}
 #define END_KEYS {NULL, KEY_END, 0, 0, 0, 0, NULL}
 
 #define STORED(ours, checkpoint, size) {.name = ours, .stored = checkpoint, .shape = size}

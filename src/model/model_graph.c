@@ -47,10 +47,9 @@ int32_t batch_head_row(const batch *b, size_t sequence, size_t position)
 
 void model_positions(const tkr_model *m, const int32_t *ids, size_t count, int32_t *positions)
 {
-    bool skips_padding = m->config.first_position > 0;
     int32_t next = 0;
     for (size_t i = 0; i < count; i++)
-        positions[i] = skips_padding && ids[i] == (int32_t)m->config.pad_id ? -1 : next++;
+        positions[i] = m->config.skips_padding && ids[i] == (int32_t)m->config.pad_id ? -1 : next++;
 }
 
 static tkr_status fail_id(const tkr_model *m, int32_t id, tkr_error *error)

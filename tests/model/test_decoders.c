@@ -65,6 +65,30 @@ static void test_decoders__read_gpt2_configs(void **state)
                    "n_embd 768 is not a multiple of n_head 7");
 }
 
+static void test_decoders__read_opt_configs(void **state)
+{
+    (void)state;
+    family_config c = numbers_of("{\"model_type\":\"opt\",\"word_embed_proj_dim\":null,\"prefix\":\"</s>\",\"layerdrop\":0.1,"
+                                 "\"layer_norm_elementwise_affine\":true}");
+    assert_int_equal(c.embedding, 768);
+    assert_int_equal(c.positions - c.first_position, 2048);
+    assert_int_equal(c.first_position, 2);
+    assert_int_equal(c.act, ACT_RELU);
+    assert_int_equal(c.pad_id, 1);
+    assert_true(c.eps == 1e-5);
+    assert_true(c.norms_first && c.has_attention_bias && c.ties_embeddings && !c.lacks_final_norm && !c.skips_padding);
+    c = numbers_of("{\"model_type\":\"opt\",\"hidden_size\":1024,\"num_attention_heads\":16,\"word_embed_proj_dim\":512,"
+                   "\"do_layer_norm_before\":false,\"enable_bias\":false}");
+    assert_int_equal(c.embedding, 512);
+    assert_true(!c.norms_first && c.lacks_final_norm && !c.has_attention_bias);
+    c = numbers_of("{\"model_type\":\"opt\",\"_remove_final_layer_norm\":true}");
+    assert_true(c.norms_first && c.lacks_final_norm);
+    assert_refused("{\"model_type\":\"opt\",\"layer_norm_elementwise_affine\":false}", TKR_E_UNSUPPORTED_VALUE,
+                   "layer_norm_elementwise_affine is false; for opt only true is supported");
+    assert_refused("{\"model_type\":\"opt\",\"scale_embeddings\":true}", TKR_E_UNSUPPORTED_CONFIG_KEY, "scale_embeddings");
+    assert_refused("{\"model_type\":\"opt\",\"layer_norm_eps\":1e-6}", TKR_E_UNSUPPORTED_CONFIG_KEY, "layer_norm_eps");
+}
+
 static void test_decoders__scale_the_output_of_tied_t5(void **state)
 {
     (void)state;
@@ -396,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(read_gpt2_configs),
+        TEST(read_opt_configs),
         TEST(scale_the_output_of_tied_t5),
         TEST(read_t5_configs),
         TEST(read_llama_configs),

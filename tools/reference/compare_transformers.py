@@ -9,7 +9,8 @@ tokens, and a change of 1e-7 in one weight must be seen, or the comparison itsel
 
 Known to go wrong: T5 and the Llama type compute norms, softmax and rotary tables in float32 even in a float64 model.
 Here these few places are widened; rotary angles stay float32 on both sides, their cosine and sine do not.  Its decoders
-classify at the token before the first padding, newer ones and the goldens at the last that is not padding.  Its ALBERT
+classify at the token before the first padding, newer ones and the goldens at the last that is not padding.
+OPT's last state is projected and cannot be compared where its words have another width; the logits can.  Its ALBERT
 counts head masks by layers and fails on two blocks a layer.
 """
 import argparse
@@ -52,7 +53,7 @@ def narrow_to_wide(value):
 
 @contextlib.contextmanager
 def widened():
-    """Conversions to float32 inside the models go to float64."""
+    """Conversions to float32 inside the models go to float64; OPT's mask, whose type is nowhere said, is made in it."""
     to, narrow, softmax = torch.Tensor.to, torch.Tensor.float, torch.nn.functional.softmax
     bucket = modeling_t5.T5Attention._relative_position_bucket
 
@@ -69,9 +70,11 @@ def widened():
     torch.Tensor.to, torch.Tensor.float = wide_to, torch.Tensor.double
     torch.nn.functional.softmax = lambda x, dim, dtype=None: softmax(x, dim=dim, dtype=narrow_to_wide(dtype))
     modeling_t5.T5Attention._relative_position_bucket = staticmethod(own_bucket)
+    torch.set_default_dtype(torch.float64)
     try:
         yield
     finally:
+        torch.set_default_dtype(torch.float32)
         torch.Tensor.to, torch.Tensor.float, torch.nn.functional.softmax = to, narrow, softmax
         modeling_t5.T5Attention._relative_position_bucket = staticmethod(bucket)
 
@@ -117,12 +120,14 @@ def arrays_by_transformers(model, net, entry):
     every = getattr(net, "inner", 1)  # ALBERT shows only the state after all blocks of a layer
     arrays = {f"hidden.{layer * every}": state[0] for layer, state in enumerate(out.hidden_states)}
     arrays.update({f"attention.probs.{layer}": probs[0] for layer, probs in enumerate(flat(out.attentions), 1)})
-    if net.family in ("gpt2", "llama", "mistral", "qwen2"):
-        arrays["hidden.final"] = arrays.pop(f"hidden.{net.layers}")
-    if "hidden.final" in arrays and net.head == "cls":
+    if net.is_decoder:
+        arrays["hidden.final"] = read = arrays.pop(f"hidden.{net.layers}")
+    if net.family == "opt" and (net.words.shape[1] != net.d or not net.has_last_norm):
+        del arrays["hidden.final"]
+    if net.is_decoder and net.head == "cls":
         padding = net.config.get("pad_token_id")
         last = max(i for i, token in enumerate(entry["ids"]) if token != padding)
-        arrays["logits"] = model.score(arrays["hidden.final"][last]).detach()
+        arrays["logits"] = model.score(read[last]).detach()
     elif net.head == "qa":
         arrays["logits"] = torch.stack([out.start_logits[0], out.end_logits[0]], -1)
     else:

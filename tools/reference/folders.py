@@ -124,7 +124,8 @@ def respell(case, tensors):
                    for name, tensor in tensors.items()}
         tensors["bert.embeddings.position_ids"] = torch.arange(POSITIONS)[None]
     if case.get("no_prefix"):
-        tensors = {name[5:] if name.startswith("bert.") else name: tensor for name, tensor in tensors.items()}
+        body = "model." if case["family"] == "opt" else case["family"] + "."
+        tensors = {name[len(body):] if name.startswith(body) else name: tensor for name, tensor in tensors.items()}
     if "dtype" in case:
         tensors = {name: tensor.to(getattr(torch, case["dtype"])) for name, tensor in tensors.items()}
     return tensors
@@ -186,7 +187,7 @@ def write_folder(out, name):
     write_weights(folder, case, respell(case, weights_of(name, rows)))
     write_json(os.path.join(folder, "config.json"), config_of(case, rows), 2)
     if case["tokenizer"] in subwords.BUILD:
-        subwords.save(folder, case["tokenizer"], POSITIONS)
+        subwords.save(folder, case["tokenizer"], POSITIONS, not case.get("no_json"))
         return
     wordpieces.save(folder, case["tokenizer"], case["family"], case.get("limit", POSITIONS),
                     with_json=not case.get("no_json"), bare=case.get("legacy", False))

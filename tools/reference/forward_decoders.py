@@ -1,8 +1,9 @@
-"""GPT-2 and the Llama type (Llama, Mistral, Qwen2): pre-norm decoders that see only earlier tokens.
+"""GPT-2, OPT and the Llama type (Llama, Mistral, Qwen2): decoders that see only earlier tokens.
 
 `hidden` ends before the last norm, `final` is after it.  Known to go wrong: GPT-2 stores its matrices [in, out] and one
-matrix for query, key and value; a classifier reads the last token that is not padding; rotary frequencies and angles are
-float32 as in the reference, only cosine and sine are wide; a window of w sees the token itself and w - 1 before it.
+matrix for query, key and value; OPT counts positions from 2 and may have its norms after the additions, without a last
+one; a classifier reads the last token that is not padding; rotary frequencies and angles are float32 as in the
+reference, only cosine and sine are wide; a window of w sees the token itself and w - 1 before it.
 """
 import math
 from types import SimpleNamespace
@@ -13,12 +14,14 @@ from forward_pass import NAMES, Net
 
 LLAMA = {"prefix": "model.", "word": "embed_tokens.weight", "layer": "layers.%d.", "last": "norm"}
 NAMES["gpt2"] = {"prefix": "transformer.", "word": "wte.weight", "layer": "h.%d.", "last": "ln_f"}
+NAMES["opt"] = {"prefix": "model.", "word": "decoder.embed_tokens.weight", "layer": "decoder.layers.%d."}
 NAMES.update({"llama": LLAMA, "mistral": LLAMA, "qwen2": LLAMA})
 
 
 class Decoder(Net):
     """What both share: the mask, attention, the heads."""
     typed = False
+    is_decoder = True
     window = None
 
     def visible_keys(self, n, visible):
@@ -55,8 +58,16 @@ class Decoder(Net):
             x, probs = self.layer(x, index, positions, seen)
             hidden.append(x)
             attention.append(probs)
-        final = self.norm(x, self.names["last"])
-        return SimpleNamespace(summed=summed, hidden=hidden, attention=attention, final=final, logits=self.logits(final, ids))
+        final = self.last_norm(x)
+        logits = self.logits(self.leave(x if final is None else final), ids)
+        return SimpleNamespace(summed=summed, hidden=hidden, attention=attention, final=final, logits=logits)
+
+    def last_norm(self, x):
+        return self.norm(x, self.names["last"])
+
+    def leave(self, x):
+        """The last state to what the head reads: the same unless words are narrower."""
+        return x
 
 
 class Gpt2(Decoder):
@@ -75,6 +86,40 @@ class Gpt2(Decoder):
         mixed, probs = self.attend(q, k, v, scale, seen)
         x = x + self.conv(mixed, at + "attn.c_proj")
         return x + self.conv(self.act(self.conv(self.norm(x, at + "ln_2"), at + "mlp.c_fc")), at + "mlp.c_proj"), probs
+
+
+class Opt(Decoder):
+    def __init__(self, folder, dtype=torch.float64):
+        super().__init__(folder, dtype)
+        self.eps, self.before = 1e-5, self.config.get("do_layer_norm_before", True)
+        self.has_last_norm = self.before and not self.config.get("_remove_final_layer_norm", False)
+
+    def project(self, x, name):
+        y = torch.matmul(x, self.get(name + ".weight").T)
+        return y + self.get(name + ".bias") if self.config.get("enable_bias", True) and "project" not in name else y
+
+    def enter(self, x):
+        return self.project(x, "decoder.project_in") if self.words.shape[1] != self.d else x
+
+    def leave(self, x):
+        return self.project(x, "decoder.project_out") if self.words.shape[1] != self.d else x
+
+    def placed(self, words, positions):
+        return self.enter(words) + self.get("decoder.embed_positions.weight")[positions + 2]
+
+    def last_norm(self, x):
+        return self.norm(x, "decoder.final_layer_norm") if self.has_last_norm else None
+
+    def layer(self, x, index, positions, seen):
+        at = self.layer_at(index)
+        y = self.norm(x, at + "self_attn_layer_norm") if self.before else x
+        q, k, v = (self.split_heads(self.project(y, f"{at}self_attn.{letter}_proj")) for letter in "qkv")
+        mixed, probs = self.attend(q, k, v, (self.d // self.heads) ** -0.5, seen)
+        x = x + self.project(mixed, at + "self_attn.out_proj")
+        x = x if self.before else self.norm(x, at + "self_attn_layer_norm")
+        y = self.norm(x, at + "final_layer_norm") if self.before else x
+        x = x + self.project(self.act(self.project(y, at + "fc1")), at + "fc2")
+        return x if self.before else self.norm(x, at + "final_layer_norm"), probs
 
 
 class Llama(Decoder):

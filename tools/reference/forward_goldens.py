@@ -16,7 +16,7 @@ STEPS = 8  # of greedy decoding
 
 def tokenizer_of(folder, case):
     path = os.path.join(folder, "tokenizer.json")
-    return Tokenizer.from_file(path) if os.path.exists(path) else wordpieces.build(case["tokenizer"])
+    return Tokenizer.from_file(path) if os.path.exists(path) else folders.tokenizer_of(case)
 
 
 def mask_of(tokenizer):
@@ -71,11 +71,11 @@ def odd_inputs(net, found):
         ids = list(found["mid"]["ids"])
         ids[3] = 1
         return {"pad-inside": ids_alone(ids, note="id <pad> inside the text, attended to: positions do not advance there")}
-    if net.family in ("gpt2", "llama") and net.head == "cls":
+    if net.is_decoder and net.head == "cls":
         ids, padding = found["mid"]["ids"], net.config["pad_token_id"]
         return {"pad-end": ids_alone(ids[:4] + [padding] + ids[4:7] + 2 * [padding],
                                      note="the last token that is not padding decides; padding is attended to")}
-    if net.head == "lm" and net.family != "t5":
+    if net.is_decoder and net.head == "lm":
         return {"one": ids_alone(found["mid"]["ids"][:1])}
     return {}
 
@@ -89,7 +89,7 @@ def arrays_of(net, entry):
         return {**{key: array[0] for key, array in out.named.items()}, "logits": out.logits[0]}
     arrays = {f"hidden.{layer}": state[0] for layer, state in enumerate(out.hidden)}
     arrays.update({f"attention.probs.{layer}": probs[0] for layer, probs in enumerate(out.attention, 1)})
-    if hasattr(out, "final"):
+    if getattr(out, "final", None) is not None:
         arrays["hidden.final"] = out.final[0]
     arrays["logits"] = out.logits[0]
     return arrays

@@ -37,6 +37,7 @@ HEADS = {"MaskedLM": "mlm", "SequenceClassification": "cls", "TokenClassificatio
 
 class Net:
     typed = True  # token types are added to the embeddings
+    is_decoder = False  # a token sees only earlier ones, and there is no other stack
 
     def __init__(self, folder, dtype=torch.float64):
         self.config = config = read_json(os.path.join(folder, "config.json"))

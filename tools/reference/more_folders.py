@@ -1,4 +1,4 @@
-"""The cases of the other families: RoBERTa, ELECTRA, ALBERT, more heads of BERT, GPT-2, T5, Llama, Mistral, Qwen2.
+"""The cases of the other families: RoBERTa, ELECTRA, ALBERT, more heads of BERT, GPT-2, OPT, T5, Llama, Mistral, Qwen2.
 
 Each kind of body has one function for its parameters and one for its config; folders.py draws the numbers.
 """
@@ -13,6 +13,12 @@ CASES = {
     "gpt2-lm": dict(family="gpt2", head="lm", d=18, heads=3, layers=2, ff=72, act="gelu_new", tokenizer="gpt2", inputs=corpus.NEXT),
     "gpt2-cls": dict(family="gpt2", head="cls", d=20, heads=5, layers=2, ff=33, act="gelu", tokenizer="gpt2", inputs=corpus.JUDGED,
                      labels=["dull", "fair", "fine"], by_layer=True, dtype="float16"),
+    "opt-lm": dict(family="opt", head="lm", d=18, narrow=18, heads=3, layers=2, ff=31, act="relu", before=True, tied=True, tokenizer="opt",
+                   inputs=corpus.NEXT, no_prefix=True, dtype="float16"),
+    "opt-wide": dict(family="opt", head="lm", d=15, narrow=22, heads=3, layers=2, ff=27, act="gelu", before=True, tied=False, no_biases=True,
+                     tokenizer="opt", inputs=corpus.NEXT, dtype="float16"),
+    "opt-cls": dict(family="opt", head="cls", d=20, narrow=12, heads=5, layers=2, ff=33, act="gelu_new", before=False, tokenizer="opt",
+                    inputs={**corpus.JUDGED, "pair": corpus.SENTIMENT["pair"]}, labels=["dull", "fair", "fine"], dtype="float16", no_json=True),
     "t5-v10": dict(family="t5", head="lm", d=16, heads=3, key=5, layers=2, layers_decoder=2, ff=27, forward="relu", tied=True,
                    tokenizer="t5", inputs=corpus.ANSWERED),
     "t5-v11": dict(family="t5", head="lm", d=15, heads=2, key=6, layers=2, layers_decoder=3, ff=22, forward="gated-gelu", tied=False,
@@ -44,8 +50,8 @@ CASES = {
                        inputs=corpus.SHORT_SENTIMENT, labels=["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], dtype="float16"),
 }
 LLAMA_TYPE = ("llama", "mistral", "qwen2")
-CLASS = {"roberta": "Roberta", "electra": "Electra", "albert": "Albert", "bert": "Bert", "gpt2": "GPT2", "t5": "T5", "llama": "Llama",
-         "mistral": "Mistral", "qwen2": "Qwen2"}
+CLASS = {"roberta": "Roberta", "electra": "Electra", "albert": "Albert", "bert": "Bert", "gpt2": "GPT2", "opt": "OPT", "t5": "T5",
+         "llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2"}
 HEAD = {"mlm": "ForMaskedLM", "cls": "ForSequenceClassification", "disc": "ForPreTraining", "qa": "ForQuestionAnswering",
         "token": "ForTokenClassification"}
 
@@ -115,6 +121,25 @@ def gpt2_shapes(case, rows):
     return table
 
 
+def opt_shapes(case, rows):
+    d, ff, narrow, body = case["d"], case["ff"], case["narrow"], "model.decoder."
+    table = {body + "embed_tokens.weight": (rows, narrow), body + "embed_positions.weight": (POSITIONS + 2, d)}
+    if narrow != d:
+        table.update({body + "project_in.weight": (d, narrow), body + "project_out.weight": (narrow, d)})
+    table.update(bodies({}, [body + "final_layer_norm"] if case["before"] else [], d))
+    for layer in range(case["layers"]):
+        at = f"{body}layers.{layer}."
+        linear = {"fc1": (ff, d), "fc2": (d, ff), **{f"self_attn.{part}_proj": (d, d) for part in ("q", "k", "v", "out")}}
+        parts = bodies({at + name: shape for name, shape in linear.items()}, [], d)
+        table.update({name: shape for name, shape in parts.items() if name.endswith("weight") or not case.get("no_biases")})
+        table.update(bodies({}, [at + "self_attn_layer_norm", at + "final_layer_norm"], d))
+    if case["head"] == "cls":
+        table["score.weight"] = (len(case["labels"]), narrow)
+    elif not case["tied"]:
+        table["lm_head.weight"] = (rows, narrow)
+    return table
+
+
 def llama_shapes(case, rows):
     d, ff, size = case["d"], case["ff"], case.get("size", case["d"] // case["heads"])
     table = {"model.embed_tokens.weight": (rows, d), "model.norm.weight": (d,)}
@@ -160,7 +185,7 @@ def t5_shapes(case, rows):
 def shapes_of(case, rows):
     if case["family"] in LLAMA_TYPE:
         return llama_shapes(case, rows)
-    return {"gpt2": gpt2_shapes, "t5": t5_shapes}.get(case["family"], encoder_shapes)(case, rows)
+    return {"gpt2": gpt2_shapes, "opt": opt_shapes, "t5": t5_shapes}.get(case["family"], encoder_shapes)(case, rows)
 
 
 def encoder_config(case, rows):
@@ -184,6 +209,20 @@ def gpt2_config(case, rows):
               "n_inner": None if case["ff"] == 4 * case["d"] else case["ff"], "scale_attn_by_inverse_layer_idx": case.get("by_layer", False)}
     if case["head"] == "cls":
         config["pad_token_id"] = 326
+    return config
+
+
+def opt_config(case, rows):
+    config = {"activation_dropout": 0.0, "activation_function": case["act"], "attention_dropout": 0.0, "bos_token_id": 2,
+              "do_layer_norm_before": case["before"], "dropout": 0.1, "eos_token_id": 2, "ffn_dim": case["ff"], "hidden_size": case["d"],
+              "init_std": 0.02, "layerdrop": 0.0, "max_position_embeddings": POSITIONS, "num_attention_heads": case["heads"],
+              "num_hidden_layers": case["layers"], "pad_token_id": 1, "prefix": "</s>", "vocab_size": rows}
+    if case["narrow"] != case["d"]:
+        config["word_embed_proj_dim"] = case["narrow"]
+    if "no_biases" in case:
+        config["enable_bias"] = False
+    if not case.get("tied", True):
+        config["tie_word_embeddings"] = False
     return config
 
 
@@ -224,5 +263,5 @@ def config_of(case, rows):
         name = {"gpt2": "LMHeadModel", "t5": "ForConditionalGeneration"}.get(family, "ForCausalLM")
     else:
         name = HEAD[head]
-    make = llama_config if family in LLAMA_TYPE else {"gpt2": gpt2_config, "t5": t5_config}.get(family, encoder_config)
+    make = llama_config if family in LLAMA_TYPE else {"gpt2": gpt2_config, "opt": opt_config, "t5": t5_config}.get(family, encoder_config)
     return {"architectures": [CLASS[family] + name], "model_type": family, **make(case, rows)}

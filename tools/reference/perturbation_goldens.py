@@ -30,10 +30,16 @@ def gone_of(question, kept):
 
 
 def word_groups(question):
-    """Players of one word, as lists of player numbers."""
-    groups = {}
-    for player, position in enumerate(question.removable):
-        groups.setdefault((question.entry["sequence"][position], question.entry["words"][position]), []).append(player)
+    """Players of one word, as lists of player numbers.
+
+    A Llama tokenizer has no pre-tokenizer and calls the whole text one word: the mark of white space parts it all the same.
+    """
+    groups, parts = {}, 0
+    for position, token in enumerate(question.entry["tokens"]):
+        parts += token.startswith("\u2581")
+        if position in question.removable:
+            key = (question.entry["sequence"][position], question.entry["words"][position], parts)
+            groups.setdefault(key, []).append(list(question.removable).index(position))
     return list(groups.values())
 
 

@@ -52,10 +52,10 @@ class Question:
         self.ids, self.types = torch.tensor([entry["ids"]]), torch.tensor([entry["types"]])
         self.decoder = torch.tensor([entry["decoder_ids"]]) if "decoder_ids" in entry else None
         self.positions = self.net.positions(self.ids)
-        self.is_decoder = self.net.family in ("gpt2", "llama", "mistral", "qwen2")
+        self.is_decoder = self.net.is_decoder
         self.mask = mask_of(self.tokenizer)
         self.pad = None if self.is_decoder else first_id(self.tokenizer, "[PAD]", "<pad>")
-        self.unk = first_id(self.tokenizer, "[UNK]", "<unk>", "<|endoftext|>")
+        self.unk = first_id(self.tokenizer, *(["</s>"] if self.net.family == "opt" else ["[UNK]", "<unk>", "<|endoftext|>"]))
         self.baseline = "mask" if self.mask is not None else "mean" if self.is_decoder else "pad"
         self.choose_players()
         logits = self.choose_row()

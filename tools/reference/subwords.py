@@ -61,6 +61,18 @@ def build_gpt2():
     return tokenizer
 
 
+def build_opt():
+    """</s> in front of each text; <s> and <unk> are in the vocabulary and nothing else."""
+    merges = merges_of("\u0120")
+    tokenizer = Tokenizer(models.BPE(numbered(["<s>", "<pad>", "</s>", "<unk>"], byte_letters(), map("".join, merges)), merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> $A", pair="</s> $A </s>:1 $B:1", special_tokens=[("</s>", 2)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special("</s>", "<pad>"))
+    return tokenizer
+
+
 def build_roberta():
     merges, first = merges_of("\u0120"), ["<s>", "<pad>", "</s>", "<unk>"]
     tokenizer = Tokenizer(models.BPE(numbered(first, byte_letters(), map("".join, merges), ["<mask>"]), merges))
@@ -110,9 +122,11 @@ def build_t5():
     return tokenizer
 
 
-BUILD = {"gpt2": build_gpt2, "roberta": build_roberta, "qwen2": build_qwen2, "llama": build_llama, "t5": build_t5}
+BUILD = {"gpt2": build_gpt2, "opt": build_opt, "roberta": build_roberta, "qwen2": build_qwen2, "llama": build_llama, "t5": build_t5}
 NAMES = {
     "gpt2": {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "tokenizer_class": "GPT2Tokenizer"},
+    "opt": {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>", "add_bos_token": True,
+            "tokenizer_class": "GPT2Tokenizer"},
     "roberta": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>",
                 "cls_token": "<s>", "mask_token": "<mask>", "tokenizer_class": "RobertaTokenizer"},
     "qwen2": {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "tokenizer_class": "Qwen2Tokenizer"},
@@ -122,6 +136,10 @@ NAMES = {
 }
 
 
-def save(folder, kind, limit):
-    BUILD[kind]().save(os.path.join(folder, "tokenizer.json"), pretty=False)
+def save(folder, kind, limit, with_json=True):
+    tokenizer = BUILD[kind]()
+    if with_json:
+        tokenizer.save(os.path.join(folder, "tokenizer.json"), pretty=False)
+    else:  # vocab.json and merges.txt
+        tokenizer.model.save(folder)
     write_json(os.path.join(folder, "tokenizer_config.json"), {**NAMES[kind], "model_max_length": limit}, 2)

@@ -29,6 +29,7 @@ static tkr_status derive(const struct json_t *root, family_config *c, tkr_error 
 {
     (void)root;
     c->first_position = (size_t)(c->pad_id + 1);
+    c->skips_padding = true;
     if (c->positions > c->first_position)
         return TKR_OK;
     return fail(error, TKR_E_CONFIG_RANGE,
