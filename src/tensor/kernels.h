@@ -83,7 +83,8 @@ typedef struct attention_head {
     /* backward only */
     const real *dout;                      /* [queries, width] with stride ldo                   */
     const real *dprobs;                    /* extra gradient into the probabilities [queries, keys], or NULL */
-    real *dq, *dk, *dv;                    /* added to, strides ldq, ldk, ldv                    */
+    real *dq, *dk, *dv;                    /* added to, strides ldq, ldk, ldv; dq NULL: dv alone, as if p were constant */
+    double *dbias;                         /* with bias: the sum of ds bias over all scores is added; or NULL */
     real *scratch;
 } attention_head;
 
@@ -107,14 +108,20 @@ typedef struct kernels {
     void (*rotate)(real *y, const real *x, const real *cosines, const real *sines, size_t half, bool is_back);
     void (*activate)(activation kind, real *y, const real *x, size_t n);               /* y may be x                */
     void (*activate_backward)(activation kind, real *dx, const real *dy, const real *x, size_t n); /* dx = dy f'(x) */
+    void (*activate_ratio)(activation kind, real *dx, const real *dy, const real *x, size_t n); /* dx = dy (f(x) - f(0)) / x */
+    double (*dot)(const real *a, const real *b, size_t n);                             /* in double                 */
     /* y = gain * (x - mean) * s + bias, s = 1/sqrt(biased variance + eps); stats[0] = mean, stats[1] = s.  Moments in double. */
     void (*layer_norm)(real *y, const real *x, const real *gain, const real *bias, size_t n, double eps, real stats[2]);
     /* dx = s (h - mean(h) - u mean(h u)), h = gain dy, u = (x - mean) s. */
     void (*layer_norm_backward)(real *dx, const real *dy, const real *x, const real *gain, size_t n, const real stats[2]);
+    /* The same with s held: dx = s (h - mean(h)). */
+    void (*layer_norm_backward_held)(real *dx, const real *dy, const real *gain, size_t n, const real stats[2]);
     /* y = gain * x * s, s = 1/sqrt(mean of squares + eps), returned.  The mean in double. */
     real (*rms_norm)(real *y, const real *x, const real *gain, size_t n, double eps);
     /* dx = s (h - u mean(h u)), h = gain dy, u = x s. */
     void (*rms_norm_backward)(real *dx, const real *dy, const real *x, const real *gain, size_t n, real s);
+    /* The same with s held: dx = s h. */
+    void (*rms_norm_backward_held)(real *dx, const real *dy, const real *gain, size_t n, real s);
     /* In place; row maximum subtracted, sum in double, -inf allowed; all -inf gives zeros. */
     void (*softmax)(real *x, size_t n);
     /* No NaN and no infinity in x?  One cheap pass. */

@@ -10,8 +10,20 @@
 #include "base/random.h"
 #include "tensor/graph.h"
 
-/* Under which rules a way back runs.  Relevance methods add theirs (methods.md 6). */
-typedef enum op_rule { RULE_GRADIENT = 0, RULE_COUNT } op_rule;
+/*
+ * Under which rules a way back runs: the gradient, or relevance in its modified-gradient form, where the relevance of a value
+ * x is x dx element by element (Achtibat et al. 2024, "AttnLRP"; Ali et al. 2022, "Conservative propagation", with the identity
+ * rule for activations).  Both relevance rules freeze the scale of norms and pass f(x)/x through activations; AttnLRP halves
+ * what goes into each factor of a product, CP-LRP gives all of it to the values of attention and to the ungated branch.
+ */
+typedef enum op_rule { RULE_GRADIENT = 0, RULE_ATTNLRP, RULE_CPLRP, RULE_COUNT } op_rule;
+
+/* What an op may keep from its inputs under a relevance rule, so that out . dout = sum of in . din + what it absorbed. */
+enum {
+    ABSORBED_CONSTANT = 0, /* by a bias: of a product, a norm, a score, or a table's row that is added */
+    ABSORBED_SOFTMAX,      /* by the linearisation of the softmax                                      */
+    ABSORBED_KINDS
+};
 
 /* One execution of a node.  Pointers are to whole matrices; `begin, end` of a call are units (see op.units). */
 typedef struct op_call {
@@ -26,7 +38,7 @@ typedef struct op_call {
     /* backward */
     const real *dout;
     real *din[NODE_INPUTS];            /* to be written whole; NULL: not wanted                 */
-    op_rule rule;
+    double *absorbed;                  /* [units][ABSORBED_KINDS], zeroed: relevance kept back by each unit; NULL: not asked */
     tkr_error *error;                  /* is_whole ops may fail (packing)                       */
 } op_call;
 
@@ -52,7 +64,7 @@ typedef struct op {
     /* The op spreads its own work over threads (products): called once with all units. */
     bool is_whole;
     tkr_status (*forward)(const op_call *c, size_t begin, size_t end);
-    /* Way back under each rule; NULL: no gradient passes (then inputs need none). */
+    /* Way back under each rule: all of them or none; NULL: no gradient passes (then inputs need none). */
     tkr_status (*backward[RULE_COUNT])(const op_call *c, size_t begin, size_t end);
     /* What backward reads: bit i = value of input i; keeps_output = the own value. */
     unsigned keeps_inputs;
@@ -80,5 +92,10 @@ const op *op_at(size_t index); /* NULL past the end */
 
 /* Shape helpers for the rules. */
 bool shape_like(op_shape *s, int input); /* out has the shape and the segments of that input */
+
+/* For ops whose way back is the gradient's under every rule. */
+#define EVERY_RULE(f) {[RULE_GRADIENT] = (f), [RULE_ATTNLRP] = (f), [RULE_CPLRP] = (f)}
+/* What the rows [begin, end) of a row-wise op keep back through a constant that was added to each. */
+void absorb_rows(const op_call *c, size_t begin, size_t end, const real *constant);
 
 #endif

@@ -69,9 +69,8 @@ static tkr_status mark_gradients(planner *s, tkr_error *error)
                 passes = passes || s->plan->nodes[n->in[j]].needs_gradient;
         np->has_way_back = passes && !n->is_source;
         np->needs_gradient = passes || n->is_source || n->is_gradient_kept;
-        if (np->has_way_back && n->op->backward[s->options.rule] == NULL)
-            return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back under rule %d", i, n->op->name,
-                        (int)s->options.rule);
+        if (np->has_way_back && n->op->backward[RULE_GRADIENT] == NULL)
+            return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back", i, n->op->name);
         if (np->has_way_back && n->params.cache != NULL)
             return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back over a cache", i, n->op->name);
     }
@@ -145,6 +144,8 @@ static void plan_work(planner *s)
         node_plan *np = &p->nodes[i];
         inputs_of(s->graph, n, in);
         np->units = n->op->units != NULL ? n->op->units(n, in) : n->rows;
+        if (np->has_way_back && np->units > p->most_units)
+            p->most_units = np->units;
         for (int back = 0; back <= np->has_way_back; back++) {
             double work = n->op->flops(n, in, back);
             p->flops += work;

@@ -33,6 +33,7 @@ typedef struct plan {
     node_plan *nodes;
     const place **order;      /* places by offset, [placed]                       */
     size_t placed;
+    size_t most_units;        /* of a node with a way back                        */
     size_t scratch_stride;    /* bytes of scratch a thread, from the block's begin */
     size_t table_bytes;       /* heap bytes of the two arrays above               */
     size_t block_bytes;       /* scratch and places                               */
@@ -41,7 +42,7 @@ typedef struct plan {
 } plan;
 
 /* Make a plan; free it with plan_fini (also after an error).  Errors: limit.oom, limit.memory, internal (an op without a way
- * back under the rule). */
+ * back). */
 tkr_status plan_make(plan *p, const graph *g, run_options options, const kernels *k, int threads, tkr_error *error);
 void plan_fini(plan *p);
 

@@ -37,20 +37,23 @@ struct runner {
     unsigned char *block;
     int32_t *first_site, *next_site; /* sites of each node, as chains; -1 ends one     */
     bool *has_gradient;              /* in this backward pass                          */
+    double *absorbed;                /* [plan.most_units][ABSORBED_KINDS] of one node  */
+    op_rule rule;                    /* of this backward pass                          */
     bool has_forward, has_backward;
     size_t intervention_count;
     intervention interventions[MOST_INTERVENTIONS];
 };
 
-/* Heap bytes of a runner besides its block and its plan's tables. */
-static size_t own_bytes(const graph *g)
+/* Heap bytes of a runner besides its block and its plan's tables.  (Rows are counted in 32 bits: nothing wraps.) */
+static size_t own_bytes(const plan *p, const graph *g)
 {
-    return sizeof(runner) + g->count * (sizeof(int32_t) + sizeof(bool)) + g->site_count * sizeof(int32_t);
+    return sizeof(runner) + g->count * (sizeof(int32_t) + sizeof(bool)) + g->site_count * sizeof(int32_t) +
+           p->most_units * ABSORBED_KINDS * sizeof(double);
 }
 
 static bool held_bytes(const plan *p, const graph *g, size_t *bytes)
 {
-    return size_add(bytes, own_bytes(g), p->table_bytes) && size_add(bytes, *bytes, p->block_bytes);
+    return size_add(bytes, own_bytes(p, g), p->table_bytes) && size_add(bytes, *bytes, p->block_bytes);
 }
 
 tkr_status run_plan(const graph *g, run_options options, const kernels *k, int threads, size_t *block_bytes,
@@ -92,8 +95,10 @@ runner *runner_new(const graph *g, run_options options, const kernels *k, pool *
     r->first_site = NEW(int32_t, g->count);
     r->next_site = NEW(int32_t, g->site_count);
     r->has_gradient = NEW(bool, g->count);
+    r->absorbed = NEW(double, r->plan.most_units * ABSORBED_KINDS);
     r->block = memory_new_aligned(r->plan.block_bytes);
-    if (r->first_site == NULL || r->next_site == NULL || r->has_gradient == NULL || r->block == NULL) {
+    if (r->first_site == NULL || r->next_site == NULL || r->has_gradient == NULL || r->absorbed == NULL ||
+        r->block == NULL) {
         fail_memory(error, "activations", r->plan.block_bytes);
         goto fail;
     }
@@ -112,11 +117,12 @@ void runner_free(runner *r)
     memory_free(r->first_site);
     memory_free(r->next_site);
     memory_free(r->has_gradient);
+    memory_free(r->absorbed);
     memory_free(r->block);
     memory_free(r);
 }
 
-size_t runner_bytes(const runner *r) { return own_bytes(r->graph) + r->plan.table_bytes + r->plan.block_bytes; }
+size_t runner_bytes(const runner *r) { return own_bytes(&r->plan, r->graph) + r->plan.table_bytes + r->plan.block_bytes; }
 
 /* A place of a node, or NULL when there is none or its time is over. */
 static real *at_place(const runner *r, node n, int kind, uint32_t step)
@@ -172,7 +178,7 @@ static tkr_status run_op(runner *r, node n, tkr_status (*work)(const op_call *c,
 static op_call call_at(const runner *r, node n, uint32_t step, tkr_error *error)
 {
     const graph_node *self = &r->graph->nodes[n];
-    op_call c = {.node = self, .kernels = r->kernels, .threads = r->threads, .rule = r->options.rule, .error = error};
+    op_call c = {.node = self, .kernels = r->kernels, .threads = r->threads, .error = error};
     for (int j = 0; j < self->op->inputs; j++) {
         if (self->in[j] == NODE_NONE)
             continue;
@@ -313,50 +319,88 @@ static void add_gradients(runner *r, node n, const op_call *c)
     }
 }
 
-static tkr_status walk_back(runner *r, node from, tkr_error *error)
+/* What the units of a node kept back, summed in their order. */
+static void sum_absorbed(const runner *r, size_t units, double sums[ABSORBED_KINDS])
+{
+    for (size_t u = 0; u < units; u++)
+        for (size_t k = 0; k < ABSORBED_KINDS; k++)
+            sums[k] += r->absorbed[u * ABSORBED_KINDS + k];
+}
+
+/* The way back of one node. */
+static tkr_status step_back(runner *r, node n, double *absorbed, tkr_error *error)
+{
+    const node_plan *np = &r->plan.nodes[n];
+    op_call c = call_at(r, n, plan_step_back(&r->plan, (size_t)n), error);
+    if (c.node->op->backward[r->rule] == NULL)
+        return fail(error, TKR_E_INTERNAL, "node %d: op %s has no way back under rule %d", (int)n, c.node->op->name,
+                    (int)r->rule);
+    c.dout = at_place(r, n, PLACE_GRADIENT, plan_step_back(&r->plan, (size_t)n));
+    if (absorbed != NULL) {
+        memset(r->absorbed, 0, np->units * ABSORBED_KINDS * sizeof *r->absorbed);
+        c.absorbed = r->absorbed;
+    }
+    aim_gradients(r, n, &c);
+    tkr_status status = run_op(r, n, c.node->op->backward[r->rule], &c, true);
+    if (status != TKR_OK)
+        return status;
+    add_gradients(r, n, &c);
+    if (absorbed != NULL)
+        sum_absorbed(r, np->units, absorbed + (size_t)n * ABSORBED_KINDS);
+    return TKR_OK;
+}
+
+static tkr_status walk_back(runner *r, node from, double *absorbed, tkr_error *error)
 {
     for (node n = from; n >= 0; n--) {
-        uint32_t step = plan_step_back(&r->plan, (size_t)n);
         if (r->has_gradient[n] && r->plan.nodes[n].has_way_back) {
-            op_call c = call_at(r, n, step, error);
-            c.dout = at_place(r, n, PLACE_GRADIENT, step);
-            aim_gradients(r, n, &c);
-            tkr_status status = run_op(r, n, c.node->op->backward[r->options.rule], &c, true);
+            tkr_status status = step_back(r, n, absorbed, error);
             if (status != TKR_OK)
                 return status;
-            add_gradients(r, n, &c);
         }
-        poison_after(r, step);
+        poison_after(r, plan_step_back(&r->plan, (size_t)n));
     }
     return TKR_OK;
 }
 
-tkr_status runner_backward(runner *r, node from, const real *seed, tkr_error *error)
+/* Kept gradients that nothing reached are zero. */
+static void clear_unreached(const runner *r)
 {
-    r->has_backward = false;
-    if (!r->options.backward || !r->has_forward || from < 0 || (size_t)from >= r->graph->count)
-        return fail(error, TKR_E_INTERNAL, "backward from node %d of %zu: needs a plan with room for it and a forward run",
-                    (int)from, r->graph->count);
-    const graph_node *start = &r->graph->nodes[from];
-    memset(r->has_gradient, 0, r->graph->count * sizeof *r->has_gradient);
-    if (r->plan.nodes[from].needs_gradient) {
-        real *gradient = at_place(r, from, PLACE_GRADIENT, plan_step_back(&r->plan, (size_t)from));
-        memcpy(gradient, seed, start->rows * start->width * sizeof(real));
-        r->has_gradient[from] = true;
-    }
-    tkr_status status = walk_back(r, from, error);
-    if (status != TKR_OK)
-        return status;
-
-    /* Kept gradients that nothing reached are zero. */
     for (node n = 0; (size_t)n < r->graph->count; n++) {
         const graph_node *kept = &r->graph->nodes[n];
         real *gradient = kept->is_gradient_kept ? at_place(r, n, PLACE_GRADIENT, r->plan.end) : NULL;
         if (gradient != NULL && !r->has_gradient[n])
             memset(gradient, 0, kept->rows * kept->width * sizeof(real));
     }
+}
+
+tkr_status runner_backward_under(runner *r, op_rule rule, node from, const real *seed, double *absorbed, tkr_error *error)
+{
+    r->has_backward = false;
+    if (!r->options.backward || !r->has_forward || from < 0 || (size_t)from >= r->graph->count)
+        return fail(error, TKR_E_INTERNAL, "backward from node %d of %zu: needs a plan with room for it and a forward run",
+                    (int)from, r->graph->count);
+    const graph_node *start = &r->graph->nodes[from];
+    r->rule = rule;
+    memset(r->has_gradient, 0, r->graph->count * sizeof *r->has_gradient);
+    if (absorbed != NULL)
+        memset(absorbed, 0, r->graph->count * ABSORBED_KINDS * sizeof *absorbed);
+    if (r->plan.nodes[from].needs_gradient) {
+        real *gradient = at_place(r, from, PLACE_GRADIENT, plan_step_back(&r->plan, (size_t)from));
+        memcpy(gradient, seed, start->rows * start->width * sizeof(real));
+        r->has_gradient[from] = true;
+    }
+    tkr_status status = walk_back(r, from, absorbed, error);
+    if (status != TKR_OK)
+        return status;
+    clear_unreached(r);
     r->has_backward = true;
     return TKR_OK;
+}
+
+tkr_status runner_backward(runner *r, node from, const real *seed, tkr_error *error)
+{
+    return runner_backward_under(r, RULE_GRADIENT, from, seed, NULL, error);
 }
 
 static void remove_interventions(runner *r, int32_t site)

@@ -14,8 +14,7 @@
 typedef struct runner runner;
 
 typedef struct run_options {
-    bool backward;        /* room for a way back                                             */
-    op_rule rule;
+    bool backward;        /* room for a way back, under any rule                             */
     bool no_reuse;        /* tests: give every value a place of its own                      */
     bool poison;          /* tests: fill places with NaN before a run and when their time is over */
 } run_options;
@@ -41,6 +40,10 @@ tkr_status runner_forward(runner *r, tkr_error *error);
 /* Backward from node `from` with d target / d value = seed [rows, width].  Needs a forward run before it (each backward uses
  * that forward's values; several seeds may follow one forward). */
 tkr_status runner_backward(runner *r, node from, const real *seed, tkr_error *error);
+/* The same under a rule set.  absorbed [nodes][ABSORBED_KINDS], overwritten: what each node kept from its inputs, 0 where nothing
+ * came by; NULL: not wanted.  Whatever is a source, seed . value(from) = sum of gradient . value at the sources + all absorbed,
+ * unless something that is neither source nor table row is added on the way. */
+tkr_status runner_backward_under(runner *r, op_rule rule, node from, const real *seed, double *absorbed, tkr_error *error);
 
 /* Value of a kept node (graph_node.is_kept) after forward; what its op saved (saves_kept). */
 const real *runner_value(const runner *r, node n);

@@ -1,7 +1,8 @@
 /*
  * One harness for all operations of the table: each sample of each op is run forward and back and compared with the op's
  * double reference, with finite differences of that reference, and with itself on other threads, at other processor levels
- * and in another batch.  Rooms are filled with NaN before, so that a number left unwritten shows.
+ * and in another batch; and under each relevance rule what comes in must go out or be absorbed.  Rooms are filled with NaN
+ * before, so that a number left unwritten shows.
  *
  * TOKRAY_TIMING=1 prints a time for each sample.
  */
@@ -31,6 +32,8 @@ typedef struct op_case {
     node id;
     real *values[NODE_INPUTS], *seed;
     size_t sizes[NODE_INPUTS], out_size, saved_size, units;
+    op_rule rule;
+    bool stops[NODE_INPUTS]; /* no gradient is wanted here */
 } op_case;
 
 enum { POSITIONS = 600 }; /* for ops that take positions */
@@ -38,6 +41,7 @@ enum { POSITIONS = 600 }; /* for ops that take positions */
 /* What one run gave. */
 typedef struct outcome {
     real *out, *saved, *din[NODE_INPUTS];
+    double *absorbed; /* [units][ABSORBED_KINDS] */
 } outcome;
 
 static bool has_backward(const op_case *c) { return c->node->op->backward[RULE_GRADIENT] != NULL; }
@@ -130,20 +134,35 @@ static void draw_case(op_case *c, fixture *f, const op *o, size_t number)
     c->seed = fixture_numbers(f, c->out_size);
 }
 
+/* Every sample of an op under a rule. */
+static void for_each_sample(const op *o, size_t index, op_rule rule, void (*check)(op_case *c))
+{
+    op_case c = {.rule = rule};
+    for (size_t number = 0; o->sample(number, &c.sample); number++) {
+        fixture f;
+        fixture_init(&f, 1000 * index + number);
+        draw_case(&c, &f, o, number);
+        check(&c);
+        fixture_fini(&f);
+        c = (op_case){.rule = rule};
+    }
+}
+
 static void for_each_case(void (*check)(op_case *c))
 {
     const op *o;
-    for (size_t i = 0; (o = op_at(i)) != NULL; i++) {
-        op_case c = {0};
-        for (size_t number = 0; o->sample(number, &c.sample); number++) {
-            fixture f;
-            fixture_init(&f, 1000 * i + number);
-            draw_case(&c, &f, o, number);
-            check(&c);
-            fixture_fini(&f);
-            c = (op_case){0};
-        }
-    }
+    for (size_t i = 0; (o = op_at(i)) != NULL; i++)
+        for_each_sample(o, i, RULE_GRADIENT, check);
+}
+
+/* Also under the relevance rules that have a way back of their own. */
+static void for_each_way(void (*check)(op_case *c))
+{
+    const op *o;
+    for (size_t i = 0; (o = op_at(i)) != NULL; i++)
+        for (op_rule rule = RULE_GRADIENT; rule < RULE_COUNT; rule++)
+            if (rule == RULE_GRADIENT || o->backward[rule] != o->backward[RULE_GRADIENT])
+                for_each_sample(o, i, rule, check);
 }
 
 /* Units over a pool, as the runner does. */
@@ -166,7 +185,7 @@ static void spread_task(void *context, size_t begin, size_t end, int thread)
 static void run_units(op_case *c, op_call *call, bool back, pool *threads)
 {
     const op *o = c->node->op;
-    spread s = {.work = back ? o->backward[RULE_GRADIENT] : o->forward, .call = call};
+    spread s = {.work = back ? o->backward[c->rule] : o->forward, .call = call};
     s.scratch_size = o->scratch != NULL ? o->scratch(c->node, c->in, call->kernels, back) : 0;
     s.scratch = fixture_room(c->f, s.scratch_size * (size_t)pool_threads(threads), sizeof(real));
     if (c->units == 0)
@@ -202,9 +221,11 @@ static outcome run_case(op_case *c, const kernels *k, pool *threads, bool saves)
     /* Back: only what the op says it reads is there. */
     call.out = o->keeps_output ? got.out : NULL;
     call.dout = c->seed;
+    if (c->rule != RULE_GRADIENT)
+        call.absorbed = got.absorbed = fixture_room(c->f, c->units * ABSORBED_KINDS, sizeof(double));
     for (int j = 0; j < o->inputs; j++) {
         call.in[j] = o->keeps_inputs >> j & 1U ? c->values[j] : NULL;
-        if (!(o->stopped_inputs >> j & 1U))
+        if (!(o->stopped_inputs >> j & 1U) && !c->stops[j])
             call.din[j] = got.din[j] = poisoned(c->f, c->sizes[j]);
     }
     run_units(c, &call, true, threads);
@@ -224,6 +245,16 @@ static void assert_same(const op_case *c, outcome a, outcome b)
     assert_bits(c, "what is saved", a.saved, b.saved, a.saved != NULL && b.saved != NULL ? c->saved_size : 0);
     for (int j = 0; j < c->node->op->inputs; j++)
         assert_bits(c, "an input's gradient", a.din[j], b.din[j], a.din[j] != NULL && b.din[j] != NULL ? c->sizes[j] : 0);
+}
+
+/* What unit u of a and unit first + u of b absorbed. */
+static void assert_same_absorbed(const op_case *c, outcome a, outcome b, size_t first)
+{
+    for (size_t i = 0; a.absorbed != NULL && b.absorbed != NULL && i < c->units * ABSORBED_KINDS; i++) {
+        double x = a.absorbed[i], y = b.absorbed[first * ABSORBED_KINDS + i];
+        if (memcmp(&x, &y, sizeof x) != 0)
+            fail_msg("%s: what is absorbed differs at %zu of %zu: %.17g, %.17g", c->label, i, c->units, x, y);
+    }
 }
 
 static void check_forward(op_case *c)
@@ -309,8 +340,12 @@ static void check_threads(op_case *c)
 {
     pool *three = pool_new(3), *two = pool_new(2);
     outcome one = run_case(c, kernels_best(), NULL, true);
-    assert_same(c, one, run_case(c, kernels_best(), two, true));
-    assert_same(c, one, run_case(c, kernels_best(), three, true));
+    pool *const pools[] = {two, three};
+    for (size_t i = 0; i < 2; i++) {
+        outcome more = run_case(c, kernels_best(), pools[i], true);
+        assert_same(c, one, more);
+        assert_same_absorbed(c, one, more, 0);
+    }
     pool_free(two);
     pool_free(three);
 }
@@ -318,7 +353,7 @@ static void check_threads(op_case *c)
 static void test_ops__bits_do_not_depend_on_threads(void **state)
 {
     (void)state;
-    for_each_case(check_threads);
+    for_each_way(check_threads);
 }
 
 static void check_levels(op_case *c)
@@ -326,7 +361,9 @@ static void check_levels(op_case *c)
     outcome first = run_case(c, kernels_at(0), NULL, true);
     for (size_t level = 1; kernels_at(level) != NULL; level++) {
         fixture_forget_packs(c->f);
-        assert_same(c, first, run_case(c, kernels_at(level), NULL, true));
+        outcome other = run_case(c, kernels_at(level), NULL, true);
+        assert_same(c, first, other);
+        assert_same_absorbed(c, first, other, 0);
     }
 }
 
@@ -334,7 +371,7 @@ static void test_ops__bits_do_not_depend_on_the_processor_level(void **state)
 {
     (void)state;
     assert_non_null(kernels_at(0));
-    for_each_case(check_levels);
+    for_each_way(check_levels);
 }
 
 static void check_saving(op_case *c)
@@ -354,7 +391,7 @@ static void test_ops__saving_does_not_change_the_output(void **state)
 /* The part of a case that is sequence s, as a case of its own. */
 static op_case alone(const op_case *c, size_t s)
 {
-    op_case one = {.f = c->f, .sample = c->sample};
+    op_case one = {.f = c->f, .sample = c->sample, .rule = c->rule};
     (void)snprintf(one.label, sizeof one.label, "%.48s, sequence %zu alone", c->label, s);
     segments rows_of[NODE_INPUTS];
     for (int j = 0; j < c->node->op->inputs; j++)
@@ -399,13 +436,98 @@ static void check_batch(op_case *c)
             if (part.din[j] != NULL)
                 part.din[j] += c->in[j]->segments.begin[s] * c->in[j]->width;
         assert_same(&one, part, got);
+        size_t rows = c->node->rows, first = c->units == rows ? c->node->segments.begin[s] : s * one.units;
+        if (c->units == rows || c->units == one.units * c->sample.sequences)
+            assert_same_absorbed(&one, got, all, first);
     }
 }
 
 static void test_ops__bits_do_not_depend_on_the_batch(void **state)
 {
     (void)state;
-    for_each_case(check_batch);
+    for_each_way(check_batch);
+}
+
+/* ---- Relevance ---- */
+
+/* Under a relevance rule <out, dout> = sum of <in, din> + what was absorbed, measured against the sum of all sizes. */
+static void check_conservation(op_case *c)
+{
+    if (!has_backward(c) || c->rule == RULE_GRADIENT)
+        return;
+    outcome got = run_case(c, kernels_best(), NULL, true);
+    double in = 0, out = 0, sizes = 0;
+    for (int j = 0; j < c->node->op->inputs; j++)
+        for (size_t i = 0; got.din[j] != NULL && i < c->sizes[j]; i++) {
+            in += (double)got.din[j][i] * (double)c->values[j][i];
+            sizes += fabs((double)got.din[j][i] * (double)c->values[j][i]);
+        }
+    for (size_t i = 0; i < c->units * ABSORBED_KINDS; i++)
+        in += got.absorbed[i];
+    for (size_t i = 0; i < c->out_size; i++)
+        out += (double)got.out[i] * (double)c->seed[i];
+    double pair_got[2] = {in, sizes + 1e-3}, pair_want[2] = {out, sizes + 1e-3};
+    assert_close_tensor(c->label, TENSOR(pair_got, 2), TENSOR(pair_want, 2), TOLERANCE_op_relevance);
+}
+
+static void test_ops__relevance_is_conserved_or_absorbed(void **state)
+{
+    (void)state;
+    const op *o;
+    for (size_t i = 0; (o = op_at(i)) != NULL; i++)
+        for (op_rule rule = RULE_ATTNLRP; rule < RULE_COUNT; rule++)
+            for_each_sample(o, i, rule, check_conservation);
+}
+
+static void test_ops__every_op_has_all_rules_or_none(void **state)
+{
+    (void)state;
+    const op *o;
+    for (size_t i = 0; (o = op_at(i)) != NULL; i++)
+        for (op_rule rule = RULE_GRADIENT; rule < RULE_COUNT; rule++)
+            if ((o->backward[rule] != NULL) != (o->backward[RULE_GRADIENT] != NULL))
+                fail_msg("op %s has no way back under rule %d", o->name, (int)rule);
+}
+
+/* A table's rows that are added and are no player keep their share. */
+static void test_ops__added_table_rows_absorb(void **state)
+{
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        fixture f;
+        fixture_init(&f, 7);
+        int32_t ids[] = {2, 0, 3, 3, 1};
+        tkr_error error = {0};
+        segments rows = fixture_segments(&f, (const uint32_t[]){2, 3}, 2);
+        weight *const table[NODE_WEIGHTS] = {fixture_weight(&f, WEIGHT_F32, 5, 7, false, 0, 1)}, *const none[NODE_WEIGHTS] = {0};
+        op_case c = {.f = &f, .rule = RULE_ATTNLRP, .label = "op add, table rows", .graph = graph_new(f.arena, &error)};
+        node in[NODE_INPUTS] = {NODE_NONE, NODE_NONE, NODE_NONE, NODE_NONE};
+        in[1 - side] = source_add(c.graph, 7, rows);
+        in[side] = graph_add(c.graph, &op_embed, NULL, table, (op_params){.index = ids, .offset = 1}, 5, rows);
+        c.id = graph_add(c.graph, &op_add, in, none, (op_params){0}, 0, (segments){0, NULL});
+        c.node = &c.graph->nodes[c.id];
+        c.out_size = 35;
+        c.units = 5;
+        c.stops[side] = true;
+        double want = 0;
+        for (int j = 0; j < 2; j++) {
+            c.in[j] = &c.graph->nodes[in[j]];
+            c.sizes[j] = 35;
+            c.values[j] = fixture_numbers(&f, 35);
+        }
+        for (size_t r = 0; r < 5; r++)
+            weight_row(table[0], (size_t)(ids[r] + 1), c.values[side] + 7 * r);
+        c.seed = fixture_numbers(&f, 35);
+        for (size_t i = 0; i < 35; i++)
+            want += (double)c.values[side][i] * (double)c.seed[i];
+        double kept = 0;
+        outcome got = run_case(&c, kernels_best(), NULL, true);
+        for (size_t u = 0; u < 5; u++)
+            kept += got.absorbed[u * ABSORBED_KINDS + ABSORBED_CONSTANT];
+        assert_close_tensor(c.label, TENSOR(&kept, 1), TENSOR(&want, 1), TOLERANCE_op_relevance);
+        check_conservation(&c); /* nothing but the source's share is left */
+        fixture_fini(&f);
+    }
 }
 
 /* Samples must reach the edges: no rows, one row, and widths that no vector divides. */
@@ -513,6 +635,9 @@ int main(void)
         cmocka_unit_test(test_ops__bits_do_not_depend_on_the_processor_level),
         cmocka_unit_test(test_ops__saving_does_not_change_the_output),
         cmocka_unit_test(test_ops__bits_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_ops__relevance_is_conserved_or_absorbed),
+        cmocka_unit_test(test_ops__every_op_has_all_rules_or_none),
+        cmocka_unit_test(test_ops__added_table_rows_absorb),
         cmocka_unit_test(test_ops__samples_reach_the_edges),
         cmocka_unit_test(test_ops__attention_saves_probabilities),
         cmocka_unit_test(test_ops__embed_refuses_ids_outside_the_table),

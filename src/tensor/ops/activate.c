@@ -1,5 +1,6 @@
 /*
  * Activation functions, element by element: y = f(x), dx = f'(x) dy.  The formulas are listed in kernels.h.
+ * Relevance goes through unchanged (the identity rule): dx = dy f(x) / x, and what f(0) adds, 1/2 of a sigmoid, is absorbed.
  *
  * Known to go wrong: "gelu" is the erf form, "gelu_new" the tanh form, and they differ by 5e-4; the kinks of the ReLU
  * family have derivative 0 at 0.
@@ -20,6 +21,17 @@ static tkr_status backward(const op_call *c, size_t begin, size_t end)
     size_t width = c->node->width, at = begin * width;
     c->kernels->activate_backward(c->node->params.act, c->din[0] + at, c->dout + at, c->in[0] + at,
                                   (end - begin) * width);
+    return TKR_OK;
+}
+
+static tkr_status backward_ratio(const op_call *c, size_t begin, size_t end)
+{
+    size_t width = c->node->width, at = begin * width;
+    activation act = c->node->params.act;
+    c->kernels->activate_ratio(act, c->din[0] + at, c->dout + at, c->in[0] + at, (end - begin) * width);
+    for (size_t r = begin; c->absorbed != NULL && act == ACT_SIGMOID && r < end; r++)
+        for (size_t i = 0; i < width; i++)
+            c->absorbed[r * ABSORBED_KINDS + ABSORBED_CONSTANT] += 0.5 * (double)c->dout[r * width + i];
     return TKR_OK;
 }
 
@@ -77,5 +89,6 @@ static bool sample(size_t index, op_sample *s)
     return true;
 }
 
-DEFINE_OP(activate, .inputs = 1, .shape = shape, .forward = forward, .backward = {[RULE_GRADIENT] = backward},
+DEFINE_OP(activate, .inputs = 1, .shape = shape, .forward = forward,
+          .backward = {[RULE_GRADIENT] = backward, [RULE_ATTNLRP] = backward_ratio, [RULE_CPLRP] = backward_ratio},
           .keeps_inputs = 1U << 0, .flops = flops, .reference = reference, .sample = sample);

@@ -10,6 +10,11 @@
  * gradient.  A cache holds the keys and values of earlier runs, and the rows of this run are written behind them; there is no
  * way back over a cache.
  *
+ * AttnLRP (methods.md 6.2): the product p v gives half to each factor, the softmax is linearised at its scores, and q k^T gives
+ * half to each again, so dv is 1/2 and dq, dk are 1/4 of the gradient's.  With dp, ds the halved ones, the softmax keeps
+ * <dp, p> - <ds, s> and the bias <ds, bias>; <dp, p> = <dv, v> and <ds, s - bias> = <dq, q> for halved dv and dq.
+ * CP-LRP: p is constant; dv as in the gradient, nothing for q and k, nothing absorbed.
+ *
  * Saved (when asked for): probabilities as attention.h lays them out.
  * Known to go wrong: a row with all keys hidden gives zeros, not NaN; rows of `query_rows` count from the beginning of the
  * keys' node, not of the sequence; the buckets' logarithm is rounded as in float32, in the order of the original.
@@ -286,18 +291,71 @@ static void clear(real *x, size_t stride, size_t rows, size_t width)
         memset(x + r * stride, 0, width * sizeof(real));
 }
 
-static void unit_backward(const op_call *c, const unit *u, real *probs)
+/* Gradients of a unit.  values_alone: none for q and k.  of_bias: see attention_head.dbias; NULL: not asked. */
+static void unit_gradients(const op_call *c, const unit *u, real *probs, bool values_alone, double *of_bias)
 {
     size_t group = c->node->params.heads / key_heads(&c->node->params);
     for (size_t i = 0; i < group; i++) {
-        attention_head h = head_of(c, u, u->key_head * group + i, probs);
+        size_t head = u->key_head * group + i;
+        attention_head h = head_of(c, u, head, probs);
         clear(h.dq, h.ldq, h.queries, h.width);
         if (i == 0) {
             clear(h.dk, h.ldk, h.keys, h.width);
             clear(h.dv, h.ldv, h.keys, h.width);
         }
+        if (values_alone)
+            h.dq = h.dk = NULL;
+        if (of_bias != NULL && c->node->weights[0] != NULL) {
+            real *bias = c->scratch + c->kernels->attention_scratch(h.queries, h.keys, h.width, true);
+            bias_fill(c->node, head, h.keys, bias);
+            h.bias = bias;
+            h.dbias = of_bias;
+        }
         c->kernels->attention_backward(&h);
     }
+}
+
+static void unit_backward(const op_call *c, const unit *u, real *probs) { unit_gradients(c, u, probs, false, NULL); }
+static void unit_values(const op_call *c, const unit *u, real *probs) { unit_gradients(c, u, probs, true, NULL); }
+
+/* Some columns of a matrix. */
+typedef struct columns {
+    const real *x;
+    real *dx;
+    size_t stride, rows, width;
+} columns;
+
+static double sum_products(const op_call *c, columns a)
+{
+    double sum = 0;
+    for (size_t r = 0; r < a.rows; r++)
+        sum += c->kernels->dot(a.x + r * a.stride, a.dx + r * a.stride, a.width);
+    return sum;
+}
+
+static void scale_columns(const op_call *c, columns a, real factor)
+{
+    for (size_t r = 0; r < a.rows; r++)
+        c->kernels->scale(a.dx + r * a.stride, a.dx + r * a.stride, factor, a.width);
+}
+
+static void unit_halved(const op_call *c, const unit *u, real *probs)
+{
+    const op_params *p = &c->node->params;
+    size_t group = p->heads / key_heads(p), index = u->sequence * key_heads(p) + u->key_head;
+    double of_bias = 0;
+    unit_gradients(c, u, probs, false, c->absorbed != NULL ? &of_bias : NULL);
+    attention_head h = head_of(c, u, u->key_head * group, probs);
+    columns q = {h.q, h.dq, h.ldq, h.queries, group * h.width}, k = {h.k, h.dk, h.ldk, h.keys, h.width},
+            v = {h.v, h.dv, h.ldv, h.keys, h.width};
+    if (c->absorbed != NULL) {
+        double *kept = c->absorbed + index * ABSORBED_KINDS;
+        kept[ABSORBED_CONSTANT] += 0.5 * of_bias;
+        kept[ABSORBED_SOFTMAX] += 0.5 * (sum_products(c, v) - sum_products(c, q) - of_bias);
+    }
+    scale_columns(c, q, REAL(0.25));
+    scale_columns(c, k, REAL(0.25));
+    scale_columns(c, v, REAL(0.5));
 }
 
 /* Walk the units [begin, end). */
@@ -321,6 +379,14 @@ static tkr_status forward(const op_call *c, size_t begin, size_t end)
 static tkr_status backward(const op_call *c, size_t begin, size_t end)
 {
     return walk(c, begin, end, unit_backward);
+}
+static tkr_status backward_halved(const op_call *c, size_t begin, size_t end)
+{
+    return walk(c, begin, end, unit_halved);
+}
+static tkr_status backward_values(const op_call *c, size_t begin, size_t end)
+{
+    return walk(c, begin, end, unit_values);
 }
 
 /* Two products forward (scores, mix), four back (their two factors each). */
@@ -499,6 +565,7 @@ DEFINE_SAMPLES(
      .params = {.heads = 2, .key_heads = 1, .scale = REAL(0.5), .buckets = 6, .farthest = 9, .window = 8}})
 
 DEFINE_OP(attention, .inputs = 3, .optional_inputs = 1U << K | 1U << V, .shape = shape, .units = units,
-          .forward = forward, .backward = {[RULE_GRADIENT] = backward},
+          .forward = forward,
+          .backward = {[RULE_GRADIENT] = backward, [RULE_ATTNLRP] = backward_halved, [RULE_CPLRP] = backward_values},
           .keeps_inputs = 1U << Q | 1U << K | 1U << V, .is_joint = true, .saved = saved, .scratch = scratch,
           .flops = flops, .reference = reference, .sample = sample);

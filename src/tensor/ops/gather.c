@@ -1,5 +1,6 @@
 /*
- * Chosen rows: y_r = x[index_r].  The way back scatters: dx = 0, then dx[index_r] += dy_r, in the order of r.
+ * Chosen rows: y_r = x[index_r].  The way back scatters: dx = 0, then dx[index_r] += dy_r, in the order of r,
+ * under every rule.
  *
  * Several outputs may choose the same row (two targets at one position), so the way back is one unit of work: rows are few,
  * and the order of the sums must not depend on threads.
@@ -79,4 +80,4 @@ DEFINE_SAMPLES({.sequences = 0, .width = {4}, .chooses_rows = true},
                {.sequences = 3, .width = {17}, .lengths = {{4, 0, 3}}, .out_lengths = {9, 0, 2}, .chooses_rows = true})
 
 DEFINE_OP(gather, .inputs = 1, .shape = shape, .units = units, .forward = forward,
-          .backward = {[RULE_GRADIENT] = backward}, .flops = flops, .reference = reference, .sample = sample);
+          .backward = EVERY_RULE(backward), .flops = flops, .reference = reference, .sample = sample);

@@ -2,6 +2,7 @@
  * Layer norm over a row: y = gain (x - mean) s + bias, s = 1 / sqrt(variance + eps), biased variance (Ba et al. 2016).
  *
  * backward  dx = s (h - mean(h) - u mean(h u)),  h = gain dy,  u = (x - mean) s.
+ * relevance s is taken as constant: dx = s (h - mean(h)); the bias keeps <dy, bias> (Ali et al. 2022, "LN rule").
  * Saved: mean and s of each row.  A constant row has variance 0 and stays finite through eps; moments are in double, two
  * passes, because a row with a large mean loses its variance otherwise.
  */
@@ -38,6 +39,16 @@ static tkr_status backward(const op_call *c, size_t begin, size_t end)
     for (size_t r = begin; r < end; r++)
         c->kernels->layer_norm_backward(c->din[0] + r * n->width, c->dout + r * n->width, c->in[0] + r * n->width,
                                         n->weights[0]->vector, n->width, c->saved + r * STATS);
+    return TKR_OK;
+}
+
+static tkr_status backward_held(const op_call *c, size_t begin, size_t end)
+{
+    const graph_node *n = c->node;
+    for (size_t r = begin; r < end; r++)
+        c->kernels->layer_norm_backward_held(c->din[0] + r * n->width, c->dout + r * n->width, n->weights[0]->vector,
+                                             n->width, c->saved + r * STATS);
+    absorb_rows(c, begin, end, n->weights[1]->vector);
     return TKR_OK;
 }
 
@@ -78,5 +89,6 @@ DEFINE_SAMPLES({.sequences = 0, .width = {4}, NORM(4), .params = {.eps = 1e-5}},
                {.sequences = 3, .width = {17}, .lengths = {{3, 0, 8}}, NORM(17), .params = {.eps = 1e-12}},
                {.sequences = 1, .width = {100}, .lengths = {{7}}, NORM(100), .params = {.eps = 0.1}})
 
-DEFINE_OP(layer_norm, .inputs = 1, .shape = shape, .forward = forward, .backward = {[RULE_GRADIENT] = backward},
+DEFINE_OP(layer_norm, .inputs = 1, .shape = shape, .forward = forward,
+          .backward = {[RULE_GRADIENT] = backward, [RULE_ATTNLRP] = backward_held, [RULE_CPLRP] = backward_held},
           .keeps_inputs = 1U << 0, .saved = saved, .flops = flops, .reference = reference, .sample = sample);

@@ -1,5 +1,6 @@
 /*
  * Linear map: y = x W^T + b, W [out, in] packed once, b [out] or none.  The way back is dx = dy W, from a second pack.
+ * It is so under the relevance rules too: the epsilon rule with epsilon 0, where the bias keeps <dy, b> (methods.md 6.2).
  *
  * No gradient of the weights: explanations differentiate by activations only.  The product spreads over threads by itself.
  * Rows of dy that are zero at the beginning and at the end (rows after a causal target, rows that no target reads) give zero
@@ -57,6 +58,8 @@ static tkr_status backward(const op_call *c, size_t begin, size_t end)
     memset(c->din[0] + begin * inner, 0, (first - begin) * inner * sizeof(real));
     memset(c->din[0] + last * inner, 0, (end - last) * inner * sizeof(real));
     gemm(c->threads, c->din[0] + first * inner, inner, c->dout + first * n->width, n->width, last - first, matrix, NULL);
+    if (n->weights[1] != NULL)
+        absorb_rows(c, first, last, n->weights[1]->vector);
     return TKR_OK;
 }
 
@@ -92,4 +95,4 @@ DEFINE_SAMPLES({.sequences = 0, .width = {4}, .weights = {MATRIX(3, 4), MATRIX(1
                {.sequences = 1, .width = {130}, .lengths = {{29}}, .weights = {MATRIX(65, 130), MATRIX_OF(1, 65, F64)}})
 
 DEFINE_OP(linear, .inputs = 1, .shape = shape, .is_whole = true, .forward = forward,
-          .backward = {[RULE_GRADIENT] = backward}, .flops = flops, .reference = reference, .sample = sample);
+          .backward = EVERY_RULE(backward), .flops = flops, .reference = reference, .sample = sample);

@@ -2,8 +2,14 @@
  * Product of two nodes, element by element (the gate of a feed-forward block): y = a b.
  *
  * backward  da = b dy,  db = a dy.  Both inputs may be the same node: then each way adds its half.
+ * AttnLRP   half of each (the uniform rule: a da = b db = y dy / 2).
+ * CP-LRP    da = 0,  db = a dy: the gate, which is input 0, is taken as constant and the ungated branch has all.
  */
 #include "tensor/op_sample.h"
+
+#include <string.h>
+
+enum { GATE = 0, BRANCH = 1 };
 
 static bool shape(op_shape *s)
 {
@@ -28,6 +34,26 @@ static tkr_status backward(const op_call *c, size_t begin, size_t end)
     return TKR_OK;
 }
 
+static tkr_status backward_halved(const op_call *c, size_t begin, size_t end)
+{
+    size_t at = begin * c->node->width, count = (end - begin) * c->node->width;
+    tkr_status status = backward(c, begin, end);
+    for (int i = 0; i < 2; i++)
+        if (c->din[i] != NULL)
+            c->kernels->scale(c->din[i] + at, c->din[i] + at, REAL(0.5), count);
+    return status;
+}
+
+static tkr_status backward_ungated(const op_call *c, size_t begin, size_t end)
+{
+    size_t at = begin * c->node->width, count = (end - begin) * c->node->width;
+    if (c->din[GATE] != NULL)
+        memset(c->din[GATE] + at, 0, count * sizeof(real));
+    if (c->din[BRANCH] != NULL)
+        c->kernels->multiply(c->din[BRANCH] + at, c->dout + at, c->in[GATE] + at, count);
+    return TKR_OK;
+}
+
 static double flops(const graph_node *n, const graph_node *const *in, bool backward_too)
 {
     (void)in;
@@ -46,5 +72,6 @@ DEFINE_SAMPLES({.sequences = 0, .width = {4, 4}}, {.sequences = 1, .width = {1, 
                {.sequences = 2, .width = {3, 3}, .lengths = {{5, 2}, {5, 2}}},
                {.sequences = 3, .width = {17, 17}, .lengths = {{0, 9, 4}, {0, 9, 4}}})
 
-DEFINE_OP(multiply, .inputs = 2, .shape = shape, .forward = forward, .backward = {[RULE_GRADIENT] = backward},
+DEFINE_OP(multiply, .inputs = 2, .shape = shape, .forward = forward,
+          .backward = {[RULE_GRADIENT] = backward, [RULE_ATTNLRP] = backward_halved, [RULE_CPLRP] = backward_ungated},
           .keeps_inputs = 1U << 0 | 1U << 1, .flops = flops, .reference = reference, .sample = sample);

@@ -2,6 +2,7 @@
  * Root-mean-square norm over a row: y = gain x s, s = 1 / sqrt(mean(x^2) + eps) (Zhang and Sennrich 2019).
  *
  * backward  dx = s (h - u mean(h u)),  h = gain dy,  u = x s.
+ * relevance s is taken as constant: dx = s h, and nothing is absorbed.
  * Saved: s of each row.  The mean is in double; x s is rounded to the activations' type before the gain, as models do.
  */
 #include "tensor/op_sample.h"
@@ -30,6 +31,15 @@ static tkr_status backward(const op_call *c, size_t begin, size_t end)
     for (size_t r = begin; r < end; r++)
         c->kernels->rms_norm_backward(c->din[0] + r * n->width, c->dout + r * n->width, c->in[0] + r * n->width,
                                       n->weights[0]->vector, n->width, c->saved[r]);
+    return TKR_OK;
+}
+
+static tkr_status backward_held(const op_call *c, size_t begin, size_t end)
+{
+    const graph_node *n = c->node;
+    for (size_t r = begin; r < end; r++)
+        c->kernels->rms_norm_backward_held(c->din[0] + r * n->width, c->dout + r * n->width, n->weights[0]->vector,
+                                           n->width, c->saved[r]);
     return TKR_OK;
 }
 
@@ -66,5 +76,6 @@ DEFINE_SAMPLES({.sequences = 0, .width = {4}, NORM(4), .params = {.eps = 1e-5}},
                {.sequences = 3, .width = {17}, .lengths = {{3, 0, 8}}, NORM(17), .params = {.eps = 1e-12}},
                {.sequences = 1, .width = {100}, .lengths = {{7}}, NORM(100), .params = {.eps = 0.1}})
 
-DEFINE_OP(rms_norm, .inputs = 1, .shape = shape, .forward = forward, .backward = {[RULE_GRADIENT] = backward},
+DEFINE_OP(rms_norm, .inputs = 1, .shape = shape, .forward = forward,
+          .backward = {[RULE_GRADIENT] = backward, [RULE_ATTNLRP] = backward_held, [RULE_CPLRP] = backward_held},
           .keeps_inputs = 1U << 0, .saved = saved, .flops = flops, .reference = reference, .sample = sample);

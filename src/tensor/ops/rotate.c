@@ -71,5 +71,5 @@ DEFINE_SAMPLES({.sequences = 0, .width = {4, 2}, .params = {.heads = 2}},
                {.sequences = 2, .width = {39, 10}, LENGTHS(2, 3), .params = {.heads = 3}})
 
 DEFINE_OP(rotate, .inputs = 2, .stopped_inputs = 1U << ANGLES, .shape = shape, .forward = forward,
-          .backward = {[RULE_GRADIENT] = backward}, .keeps_inputs = 1U << ANGLES, .flops = flops,
+          .backward = EVERY_RULE(backward), .keeps_inputs = 1U << ANGLES, .flops = flops,
           .reference = reference, .sample = sample);

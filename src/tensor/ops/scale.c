@@ -1,5 +1,5 @@
 /*
- * A node times a number: y = params.scale x.  The way back is the same: dx = params.scale dy.
+ * A node times a number: y = params.scale x.  The way back is the same under every rule: dx = params.scale dy.
  */
 #include "tensor/op_sample.h"
 
@@ -38,5 +38,5 @@ DEFINE_SAMPLES({.sequences = 0, .width = {4}, .params = {.scale = REAL(2.0)}},
                {.sequences = 2, .width = {3}, .lengths = {{5, 2}}, .params = {.scale = REAL(0.3)}},
                {.sequences = 3, .width = {17}, .lengths = {{0, 9, 4}}, .params = {.scale = REAL(0.044)}})
 
-DEFINE_OP(scale, .inputs = 1, .shape = shape, .forward = forward, .backward = {[RULE_GRADIENT] = backward},
+DEFINE_OP(scale, .inputs = 1, .shape = shape, .forward = forward, .backward = EVERY_RULE(backward),
           .flops = flops, .reference = reference, .sample = sample);
