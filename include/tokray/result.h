@@ -26,6 +26,7 @@ typedef enum tkr_axis_kind {
     TKR_AXIS_HEADS,
     TKR_AXIS_HIDDEN,
     TKR_AXIS_OUTPUTS, /* classes or vocabulary entries */
+    TKR_AXIS_PARTS,   /* named parts of a whole        */
 } tkr_axis_kind;
 
 TKR_API void tkr_result_free(tkr_result *result);

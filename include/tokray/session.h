@@ -30,7 +30,11 @@ typedef struct tkr_session_options {
     size_t batch_rows;          /* rows run at once; 0: chosen to fit the cache and the memory            */
     tkr_progress_fn *progress;  /* may be NULL                                                           */
     void *progress_user;
-    unsigned char reserved[64];
+    /* Of methods that sample, each run of one for itself; 0: none.  They take fewer draws than they were asked for ... */
+    uint64_t budget_evaluations; /* ... so that their evaluations stay within this (at least one draw)            */
+    double budget_seconds;       /* ... once this much time has passed; looked at after every batch             */
+    double wanted_error;         /* ... once no standard error is above this share of its target's score range  */
+    unsigned char reserved[40];
 } tkr_session_options;
 
 TKR_API tkr_session_options tkr_session_options_defaults(void);

@@ -91,6 +91,17 @@ static void add_demand(demand *d, method_cost c)
     d->backward += c.backward;
 }
 
+/* What one method or the other holds for itself while it runs. */
+static size_t most_held(const question *q, const method_spec *list, size_t count, size_t sequences)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t held = list[i].method->held ? list[i].method->held(q, &list[i].arguments, sequences) : 0;
+        most = held > most ? held : most;
+    }
+    return most;
+}
+
 tkr_status plan_explain(const question *q, const method_spec *list, size_t count, tkr_plan *plan, run_plan_sizes *sizes,
                         tkr_error *error)
 {
@@ -108,7 +119,7 @@ tkr_status plan_explain(const question *q, const method_spec *list, size_t count
     tkr_status status = measure_pass(q, 1, gradient, &clean_block, &packs, &forward_flops, error);
     size_t score_wanted = wanted_sequences(q, scoring.at_once), line_wanted = wanted_sequences(q, line.at_once);
     size_t most = score_wanted > line_wanted ? score_wanted : line_wanted;
-    plan->bytes_results = small_bytes(q, most, targets, count, scoring.evaluations);
+    plan->bytes_results = small_bytes(q, most, targets, count, scoring.evaluations) + most_held(q, list, count, line_wanted);
     plan->bytes_weights = packs;
     size_t fixed = held + clean_block + packs + (size_t)plan->bytes_results, budget = (size_t)q->session->options.memory_bytes;
     size_t room = budget > fixed ? budget - fixed : 0;

@@ -7,38 +7,8 @@
 #include "base/failure.h"
 #include "base/memory.h"
 #include "explain/record.h"
+#include "explain/site.h"
 #include "tensor/op.h"
-
-/* "layer.*.output" against "layer.3.output": "*" stands for digits. */
-static bool fits(view pattern, view name)
-{
-    size_t n = 0;
-    for (size_t p = 0; p < pattern.size; p++) {
-        if (pattern.data[p] != '*') {
-            if (n >= name.size || name.data[n++] != pattern.data[p])
-                return false;
-            continue;
-        }
-        size_t digits = n;
-        while (n < name.size && name.data[n] >= '0' && name.data[n] <= '9')
-            n++;
-        if (n == digits)
-            return false;
-    }
-    return n == name.size;
-}
-
-/* Does any pattern of a comma-separated list fit? */
-static bool is_wanted(view patterns, view name)
-{
-    for (size_t begin = 0, at = 0; at <= patterns.size; at++)
-        if (at == patterns.size || patterns.data[at] == ',') {
-            if (fits(view_slice(patterns, begin, at), name))
-                return true;
-            begin = at + 1;
-        }
-    return false;
-}
 
 static void mark_site(graph *g, const graph_site *site)
 {
@@ -98,35 +68,22 @@ static tkr_status copy_rows(tkr_result *r, const question *q, const graph_site *
     return array ? TKR_OK : error->code;
 }
 
-static tkr_status no_site(const graph *g, view patterns, tkr_error *error)
-{
-    fail(error, TKR_E_USAGE_VALUE, "no site fits %s", QUOTE(patterns));
-    buffer all;
-    buffer_init(&all, 300);
-    for (size_t s = 0; s < g->site_count && s < 8; s++)
-        buffer_format(&all, "%s%s", s ? ", " : "sites: ", g->sites[s].name);
-    fail_facts(error, "%s, ...", buffer_ok(&all) ? all.data : "sites: embeddings");
-    buffer_fini(&all);
-    fail_field(error, "sites", 0, (int64_t)patterns.size);
-    return error->code;
-}
-
 static tkr_status capture_in(const question *q, view patterns, tkr_result *r, tkr_error *error)
 {
     graph *g = q->clean->graph.graph;
     size_t wanted = 0;
     for (size_t s = 0; s < g->site_count; s++)
-        if (is_wanted(patterns, view_of(g->sites[s].name))) {
+        if (site_is_listed(patterns, view_of(g->sites[s].name))) {
             mark_site(g, &g->sites[s]);
             wanted++;
         }
     if (wanted == 0)
-        return no_site(g, patterns, error);
+        return site_fail(g, patterns, "sites", error);
     tkr_status status = pass_forward(q->clean, error);
     if (!status)
         status = record_question(r, q, error);
     for (size_t s = 0; !status && s < g->site_count; s++)
-        if (is_wanted(patterns, view_of(g->sites[s].name)))
+        if (site_is_listed(patterns, view_of(g->sites[s].name)))
             status = g->sites[s].is_saved ? copy_probabilities(r, q, &g->sites[s], error) : copy_rows(r, q, &g->sites[s], error);
     return status;
 }
@@ -137,7 +94,7 @@ static tkr_status gradient_in(const question *q, tkr_result *r, tkr_error *error
     const real *g = status ? NULL : differentiate_clean(q, 0, error);
     if (!g)
         return error->code;
-    const tkr_axis *axes[2] = {record_rows_axis(r, "token", 0, q->length), numbered(r, "hidden", TKR_AXIS_HIDDEN, gradient_width(q))};
+    const tkr_axis *axes[2] = {record_rows_axis(r, "token", q->place_first, q->place_first + q->place_count), numbered(r, "hidden", TKR_AXIS_HIDDEN, gradient_width(q))};
     tkr_array *array = result_add_array(r, "gradient", "gradient", true, 2, axes, error);
     for (size_t i = 0; array && i < array->size; i++)
         array->data[i] = (float)g[i];

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "explain/budget.h"
 #include "explain/record.h"
+#include "explain/relevance.h"
 
 /* The inputs of one question: one, or for a contrast of answers that need inputs of their own one a side. */
 typedef struct sides {
@@ -47,6 +48,13 @@ static tkr_status check_finite(const method_call *c, tkr_error *error)
     return TKR_OK;
 }
 
+static void undefine(const method_call *c, size_t index)
+{
+    c->scores[index] = (double)NAN;
+    if (c->errors)
+        c->errors[index] = (double)NAN;
+}
+
 /* Scores that have no meaning: of later outputs, and of what the removal cannot take away. */
 static void blank_undefined(const method_call *c)
 {
@@ -54,18 +62,26 @@ static void blank_undefined(const method_call *c)
     for (size_t t = 0; t < q->target_count; t++)
         for (size_t f = 0; f < q->feature_count; f++)
             if (!(c->method->scores_tokens ? question_sees(q, t, f) : question_removes(q, t, f)))
-                c->scores[t * q->feature_count + f] = (double)NAN;
+                undefine(c, t * q->feature_count + f);
 }
 
-static tkr_status make_call(method_call *c, tkr_error *error)
+static tkr_status make_call(method_call *c, size_t places, tkr_error *error)
 {
     const question *q = c->q;
+    if (places > 1) {
+        c->place_scores = ARENA_NEW(q->arena, double, places * q->target_count * q->length);
+        if (!c->place_scores)
+            return fail_memory(error, "scores of places", places);
+    }
     c->token_scores = ARENA_NEW(q->arena, double, q->target_count * q->length);
     c->scores = ARENA_NEW(q->arena, double, q->target_count * q->feature_count);
     c->base = ARENA_NEW(q->arena, double, q->target_count);
+    if (c->method->is_sampled)
+        c->errors = ARENA_NEW(q->arena, double, q->target_count * q->feature_count);
     c->value = ARENA_NEW(q->arena, double, q->target_count);
     c->sum = ARENA_NEW(q->arena, double, q->target_count);
-    if (!c->id || !c->token_scores || !c->scores || !c->base || !c->value || !c->sum)
+    if (!c->id || !c->token_scores || !c->scores || !c->base || !c->value || !c->sum ||
+        (c->method->is_sampled && !c->errors))
         return fail_memory(error, "scores", q->length);
     for (size_t t = 0; t < q->target_count; t++) {
         c->base[t] = (double)NAN;
@@ -74,12 +90,32 @@ static tkr_status make_call(method_call *c, tkr_error *error)
     return TKR_OK;
 }
 
+/* Run at each of several places after the other, the first last, so that its numbers are those of the call. */
+static tkr_status run_places(method_call *c, size_t places, tkr_error *error)
+{
+    question here = *c->q;
+    const question *all = c->q;
+    tkr_status status = TKR_OK;
+    size_t count = all->target_count * all->length;
+    c->q = &here;
+    for (size_t k = places; !status && k-- > 0;) {
+        question_choose(&here, k);
+        here.at = here.clean->place_names[k];
+        memset(c->token_scores, 0, count * sizeof *c->token_scores);
+        status = c->method->run(c, error);
+        memcpy(c->place_scores + k * count, c->token_scores, count * sizeof *c->token_scores);
+    }
+    c->q = all;
+    return status;
+}
+
 /* One side by one method. */
 static tkr_status run_side(method_call *c, tkr_error *error)
 {
-    tkr_status status = make_call(c, error);
+    size_t places = c->method->needs == NEEDS_GRADIENT ? c->q->clean->place_count : 1;
+    tkr_status status = make_call(c, places, error);
     if (!status)
-        status = c->method->run(c, error);
+        status = places == 1 || c->method->is_local ? c->method->run(c, error) : run_places(c, places, error);
     if (!status && c->method->scores_tokens)
         sum_features(c->q, c->token_scores, c->scores, &c->special, &c->special_count);
     if (!status)
@@ -96,6 +132,10 @@ static void subtract(method_call *a, const method_call *b)
 {
     for (size_t i = 0; i < a->q->feature_count; i++)
         a->scores[i] -= b->scores[i];
+    for (size_t i = 0; a->ledger && i < RELEVANCE_PART_COUNT; i++)
+        a->ledger[i] -= b->ledger[i];
+    for (size_t i = 0; a->errors && i < a->q->feature_count; i++) /* as if the draws of the two sides were independent */
+        a->errors[i] = hypot(a->errors[i], b->errors[i]);
     a->base[0] -= b->base[0];
     a->value[0] -= b->value[0];
     a->sum[0] -= b->sum[0];
@@ -226,6 +266,11 @@ static tkr_status init_sides(sides *s, tkr_session *session, const tkr_question 
     tkr_status status = question_init(&s->q[0], session, asked, (question_wish){0}, a, error);
     if (status || !targets_need_two_inputs(&s->q[0]))
         return status;
+    if (s->q[0].is_deep) {
+        fail(error, TKR_E_USAGE_CAPABILITY, "a contrast of two answers that need inputs of their own has no tokens in common inside the layers");
+        fail_help(error, "--at word, or one of the two as --target");
+        return error->code;
+    }
     const side both[2] = {s->q[0].a, s->q[0].foil};
     for (s->count = 0; !status && s->count < 2; s->count++) {
         tkr_question *one = ARENA_NEW(a, tkr_question, 1);
@@ -241,11 +286,41 @@ static tkr_status init_sides(sides *s, tkr_session *session, const tkr_question 
     return status;
 }
 
+/* Lengths of gradients are not linear in f: those of two inputs make no difference. */
+static tkr_status refuse_contrast(const method_spec *spec, tkr_error *error)
+{
+    fail(error, TKR_E_USAGE_CAPABILITY, "%s has no sign, so it cannot contrast two answers that need inputs of their own",
+         spec->method->facts.id);
+    fail_help(error, "-M ig, or one of the two as --target");
+    fail_field(error, "target", -1, 0);
+    return error->code;
+}
+
+static tkr_status refuse_site(const question *q, const method *m, tkr_error *error)
+{
+    buffer can;
+    buffer_init(&can, 300);
+    for (size_t i = 0; method_at(i); i++)
+        if (method_at(i)->at_any_site)
+            buffer_format(&can, "%s%s", can.size ? ", " : "inside the layers: ", method_at(i)->facts.id);
+    fail(error, TKR_E_USAGE_CAPABILITY, "%s scores the input's words; it says nothing at %s", m->facts.id, QUOTE(view_of(q->at)));
+    fail_facts(error, "%s", buffer_ok(&can) ? can.data : "");
+    buffer_fini(&can);
+    fail_field(error, "at", 0, (int64_t)strlen(q->at));
+    return error->code;
+}
+
 static tkr_status plan_sides(sides *s, method_spec *list, size_t count, tkr_plan *plan, tkr_error *error)
 {
-    for (size_t i = 0; i < count; i++)
-        if (list[i].method->settle)
-            list[i].method->settle(&s->q[0], &list[i].arguments);
+    for (size_t i = 0; i < count; i++) {
+        const method *m = list[i].method;
+        if (s->q[0].is_deep && !m->at_any_site)
+            return refuse_site(&s->q[0], m, error);
+        if (s->count == 2 && !method_is_signed(m, &list[i].arguments))
+            return refuse_contrast(&list[i], error);
+        if (m->settle)
+            m->settle(&s->q[0], &list[i].arguments);
+    }
     const tkr_plan begun = *plan;
     tkr_status status = plan_explain(&s->q[0], list, count, plan, &s->sizes[0], error);
     if (status || s->count == 1)

@@ -2,7 +2,7 @@
  * Features: which tokens are scored and removed together.
  *
  * Template tokens and special tokens that the user wrote ([MASK], [SEP]) are never features and never removed; an unknown
- * word is one.  Words are the pre-tokenizer's pieces; sentences end after . ! ? (and closing marks) before white space; lines at
+ * word is one.  Words are the pre-tokenizer's pieces, parted at white space; sentences end after . ! ? (and closing marks) before white space; lines at
  * line breaks; spans are given as JSON pairs of byte offsets and need not cover the text.
  */
 #include <jansson.h>
@@ -61,28 +61,48 @@ static size_t group_tokens(question *q)
     return count;
 }
 
-/* Without a text, a piece that begins with "##" goes on with the word before it. */
-static bool continues_word(const question *q, size_t i)
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+/* Is there white space between what bytes [begin, end) already say and byte `at`, or first thing there? */
+static bool is_parted(view text, int64_t begin, int64_t end, int64_t at)
+{
+    while (begin < end && is_space(text.data[begin]))
+        begin++;
+    if (begin >= end)
+        return false;
+    while (end > begin && is_space(text.data[end - 1]))
+        end--;
+    for (; end < at; end++)
+        if (is_space(text.data[end]))
+            return true;
+    return at < (int64_t)text.size && is_space(text.data[at]);
+}
+
+/* Does token i go on with the word that token `first` began?  Some tokenizers have no pre-tokenizer and call a whole text one
+ * word: white space parts it all the same.  Without a text, a piece that begins with "##" goes on. */
+static bool continues_word(const question *q, size_t first, size_t i)
 {
     const tkr_token *now = &q->tokens[i], *before = &q->tokens[i - 1];
-    if (has_bytes(q, i) || has_bytes(q, i - 1))
-        return now->text == before->text && now->word == before->word && now->word >= 0;
-    return view_begins(view_of(now->raw), VIEW("##"));
+    if (!has_bytes(q, i) && !has_bytes(q, i - 1))
+        return view_begins(view_of(now->raw), VIEW("##"));
+    bool is_same = now->text == before->text && now->word == before->word && now->word >= 0;
+    return is_same && !is_parted(q->texts[text_of(q, i)], q->tokens[first].begin, before->end, now->begin);
 }
 
 static size_t group_words(question *q)
 {
     uint32_t count = 0;
+    size_t first = 0;
     for (size_t i = 0; i < q->length; i++) {
         if (!is_player(q, i))
             continue;
-        bool joins = i > 0 && is_player(q, i - 1) && continues_word(q, i);
+        bool joins = i > 0 && is_player(q, i - 1) && continues_word(q, first, i);
+        first = joins ? first : i;
         q->feature_of[i] = joins ? q->feature_of[i - 1] : count++;
     }
     return count;
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 static bool closes(char c) { return c == '"' || c == '\'' || c == ')' || c == ']'; }
 
 /* End of the sentence that begins at `at`: after . ! ? and closing marks, when white space or the end follows. */
@@ -296,6 +316,16 @@ static tkr_status group(question *q, view kind, size_t *count, tkr_error *error)
     return status;
 }
 
+/* Nothing but white space: byte-level tokenizers make tokens of it too. */
+static bool is_blank(const question *q)
+{
+    for (int32_t text = 0; text < 2; text++)
+        for (size_t i = 0; i < q->texts[text].size; i++)
+            if (!is_space(q->texts[text].data[i]))
+                return false;
+    return q->has_text;
+}
+
 tkr_status features_find(question *q, tkr_error *error)
 {
     view kind = view_of(q->asked->features ? q->asked->features : "words");
@@ -308,7 +338,7 @@ tkr_status features_find(question *q, tkr_error *error)
     tkr_status status = group(q, kind, &count, error);
     if (status)
         return status;
-    if (count == 0)
+    if (count == 0 || is_blank(q))
         return fail(error, TKR_E_INPUT_EMPTY, "the text has no token to explain");
     if (count > FEATURES_MOST)
         return fail(error, TKR_E_LIMIT_FEATURES, "the text has %zu %s; at most %d are explained at once", count,

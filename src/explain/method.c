@@ -38,6 +38,8 @@ const method *method_find(view id)
     return NULL;
 }
 
+bool method_is_signed(const method *m, const arguments *a) { return m->is_signed ? m->is_signed(a) : m->facts.is_signed; }
+
 /* ---- the public table: the same rows, parameters as they are shown ---- */
 
 typedef struct public_table {
@@ -122,6 +124,17 @@ static bool is_choice(const char *choices, view value)
     return false;
 }
 
+/* Several, joined by "+". */
+static bool are_baselines(const char *choices, view value)
+{
+    for (size_t at = 0; at <= value.size;) {
+        view one = baseline_next(value, &at);
+        if (!(view_begins(one, VIEW("text:")) && one.size > 5) && !is_choice(choices, one))
+            return false;
+    }
+    return true;
+}
+
 static tkr_status read_number(reader *r, const method *m, const parameter *p, view value, double *out)
 {
     int64_t whole = 0;
@@ -148,8 +161,7 @@ static tkr_status read_value(reader *r, method_spec *spec, size_t index, view va
     if (p->kind == PARAMETER_INT || p->kind == PARAMETER_REAL)
         return read_number(r, spec->method, p, value, &spec->arguments.number[index]);
     spec->arguments.text[index] = value;
-    bool is_text = p->kind == PARAMETER_BASELINE && view_begins(value, VIEW("text:")) && value.size > 5;
-    if (is_text || is_choice(p->shown.range, value))
+    if (p->kind == PARAMETER_BASELINE ? are_baselines(p->shown.range, value) : is_choice(p->shown.range, value))
         return TKR_OK;
     fail(r->error, TKR_E_USAGE_VALUE, "%s: %s %s is none of %s", spec->method->facts.id, p->shown.name, QUOTE(value), p->shown.range);
     return fail_at(r, r->error->code, value);
@@ -276,6 +288,23 @@ tkr_status methods_parse(const char *text, arena *a, method_spec **list, size_t 
     }
     *list = r.list;
     *count = r.count;
+    return TKR_OK;
+}
+
+tkr_status method_name_baselines(method_call *c, size_t index, tkr_error *error)
+{
+    view list = c->arguments.text[index];
+    buffer names;
+    buffer_init(&names, 4096);
+    for (size_t at = 0; at <= list.size;) {
+        const char *joint = at ? "+" : "";
+        buffer_format(&names, "%s%s", joint, baseline_name(c->q, baseline_next(list, &at)));
+    }
+    char *kept = buffer_ok(&names) ? arena_copy_text(c->q->arena, buffer_as_view(&names)) : NULL;
+    buffer_fini(&names);
+    if (!kept)
+        return fail_memory(error, "the names of baselines", list.size);
+    c->arguments.text[index] = view_of(kept);
     return TKR_OK;
 }
 

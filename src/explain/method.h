@@ -52,7 +52,10 @@ typedef struct method_call {
     /* filled by run */
     double *token_scores;         /* [targets][length], zeroed: gradient methods add here ...    */
     double *scores;               /* [targets][features], zeroed: ... removal methods write here */
+    double *place_scores;         /* [places][targets][length] of several places; NULL: there is one */
     double *base;                 /* [targets] f(baseline) of additive methods, else NaN         */
+    double *errors;               /* [targets][features] standard errors of methods that sample, else NULL */
+    double *ledger;               /* [targets][RELEVANCE_PART_COUNT] of relevance methods (relevance.h), else NULL */
     /* filled around run */
     double *value, *sum;          /* [targets] f(input), sum of the token scores                 */
     double special;               /* first target: what lies on tokens that are in no feature ... */
@@ -72,10 +75,17 @@ struct method {
     const parameter *parameters;
     unsigned needs;
     bool scores_tokens;           /* fills token_scores                        */
+    bool at_any_site;             /* also answers inside the layers (question.is_deep) */
+    bool is_local;                /* run fills the scores of all places at once (local.h) */
+    bool is_sampled;              /* scores are estimates: run fills call.errors (sampling.h) */
     bool is_fast;                 /* part of -M fast: about 2n passes at most  */
     /* Fill in what depends on the model, before the plan; NULL: nothing does. */
     void (*settle)(const question *q, arguments *a);
     method_cost (*cost)(const arguments *a, size_t features, size_t targets);
+    /* Bytes that a run holds beside passes and scores, with so many points at once; NULL: little. */
+    size_t (*held)(const question *q, const arguments *a, size_t sequences);
+    /* Are these arguments' scores signed?  NULL: as facts.is_signed says. */
+    bool (*is_signed)(const arguments *a);
     tkr_status (*run)(method_call *c, tkr_error *error);
 };
 
@@ -84,6 +94,8 @@ struct method {
 #undef METHOD
 const method *method_at(size_t index);      /* NULL past the end */
 const method *method_find(view id);         /* id or alias, underscores accepted */
+
+bool method_is_signed(const method *m, const arguments *a);
 
 /* One item of a methods string. */
 typedef struct method_spec {
@@ -95,6 +107,9 @@ typedef struct method_spec {
 /* Read "ig:steps=100,occlusion", "all", "fast"; NULL: "ig".  The list is in the arena; text values point into `text`.
  * Errors: usage.method, usage.parameter, usage.range, usage.value, with the byte offset in `text`. */
 tkr_status methods_parse(const char *text, arena *a, method_spec **list, size_t *count, tkr_error *error);
+
+/* Parameter `index`, baselines, becomes the names that they stand for. */
+tkr_status method_name_baselines(method_call *c, size_t index, tkr_error *error);
 
 /* Completeness: expected = f(x) - f(baseline) against the sum of the scores, as a check and, where it fails, a warning that
  * `help` says how to mend. */

@@ -189,20 +189,45 @@ static bool continues_word(const question *q, int64_t begin, int64_t end)
     return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '\'';
 }
 
-/* Tokens of all outputs; those beyond the rows come last, so that tokens[length] may hold one more than the model runs. */
+/* Does a token end inside a character?  Then it says nothing alone. */
+static bool is_part_of_character(const question *q, int32_t id)
+{
+    buffer text;
+    buffer_init(&text, 1 << 16);
+    tkr_error ignored = {0};
+    bool has_gap = tokenizer_decode(q->model->tokenizer, &id, 1, false, &text, &ignored) == TKR_OK && buffer_ok(&text) && text.size > 0 &&
+                   strstr(text.data, "\xEF\xBF\xBD");
+    buffer_fini(&text);
+    return has_gap;
+}
+
+/* End of the character that output i is only a part of, or `begin` when none ends it. */
+static int64_t character_end(const question *q, const int64_t *ends, size_t i, int64_t begin)
+{
+    while (i < q->output_count && ends[i] <= begin)
+        i++;
+    return i < q->output_count ? ends[i] : begin;
+}
+
+/* Tokens of all outputs; those beyond the rows come last, so that tokens[length] may hold one more than the model runs.
+ * Tokens that share a character all have its bytes, as in an input. */
 static tkr_status describe_outputs(question *q, size_t first, size_t rows, tkr_error *error)
 {
     int64_t *ends = ARENA_NEW(q->arena, int64_t, q->output_count), begin = 0;
     tkr_status status = ends ? write_text(q, ends, error) : fail_memory(error, "the output", q->output_count);
     int32_t word = -1;
+    bool goes_on = false; /* the character before is not complete */
     for (size_t i = 0; !status && i < q->output_count && i <= rows; i++) {
         tkr_token t = question_token(q, q->outputs[i]);
+        bool is_part = ends[i] <= begin && is_part_of_character(q, t.id);
         t.text = 2;
         t.begin = begin;
-        t.end = begin = ends[i] > begin ? ends[i] : begin;
-        if (word < 0 || !continues_word(q, t.begin, t.end))
+        t.end = is_part ? character_end(q, ends, i, begin) : ends[i] > begin ? ends[i] : begin;
+        if (word < 0 || !(goes_on || continues_word(q, t.begin, t.end)))
             word++;
         t.word = word;
+        goes_on = is_part;
+        begin = ends[i] > begin ? ends[i] : begin;
         if (i < rows)
             set_row(q, first + i, t);
         else
@@ -275,13 +300,20 @@ static tkr_status check_step(const question *q, tkr_error *error)
     return error->code;
 }
 
+static tkr_status too_long(const question *q, size_t rows, size_t most, tkr_error *error)
+{
+    fail(error, TKR_E_INPUT_TOO_LONG, "input and output have %zu tokens, the model takes %zu", q->length + rows, most);
+    fail_help(error, "a shorter output, or a text shortened by as many tokens");
+    return error->code;
+}
+
 static tkr_status add_rows(question *q, tkr_error *error)
 {
     bool starts = has_decoder(q);
     size_t rows = q->output_count ? output_rows(q) : 0, first = q->input_length + starts;
     size_t most = model_max_tokens(q->model);
     if (!starts && q->length + rows > most)
-        return fail(error, TKR_E_INPUT_TOO_LONG, "input and output have %zu tokens, the model takes %zu", q->length + rows, most);
+        return too_long(q, rows, most, error);
     tkr_status status = grow_rows(q, rows + starts, error);
     if (!status && starts) {
         tkr_token start = question_token(q, model_decoder_start(q->model));
@@ -291,6 +323,15 @@ static tkr_status add_rows(question *q, tkr_error *error)
     return status || !q->output_count ? status : describe_outputs(q, first, rows, error);
 }
 
+/* Before anything is generated from nothing: does the user's own text have a token? */
+static tkr_status check_input(const question *q, tkr_error *error)
+{
+    for (size_t i = 0; i < q->input_length; i++)
+        if (!q->tokens[i].is_template && (!q->has_text || q->tokens[i].special == TKR_SPECIAL_NONE || q->tokens[i].special == TKR_SPECIAL_UNK))
+            return TKR_OK;
+    return fail(error, TKR_E_INPUT_EMPTY, "the text has no token to explain");
+}
+
 tkr_status output_lay_out(question *q, tkr_error *error)
 {
     tkr_status status = check_capability(q, error);
@@ -298,6 +339,8 @@ tkr_status output_lay_out(question *q, tkr_error *error)
         return status;
     if (!puts_out(q))
         return q->model->task == TKR_TASK_MASKED_LM && q->a.output_count > 1 ? widen_mask(q, error) : TKR_OK;
+    if ((status = check_input(q, error)))
+        return status;
     if (needs_output(q))
         status = is_given(q->asked) ? take_given(q, error) : take_generated(q, error);
     else

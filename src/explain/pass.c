@@ -1,8 +1,12 @@
 /* One batch shape: arrays and graph in one arena, the runner made when first needed. */
 #include "explain/pass.h"
 
+#include <string.h>
+
 #include "base/failure.h"
 #include "base/memory.h"
+#include "explain/site.h"
+#include "tensor/op.h"
 
 static size_t length_of(const pass_shape *shape, size_t sequence)
 {
@@ -57,19 +61,53 @@ static bool lay_out(pass *p)
     return true;
 }
 
-static tkr_status find_site(pass *p, tkr_error *error)
+/* Do the node's rows stand for tokens: of all, or of one stack of an encoder-decoder? */
+static bool holds_tokens(const pass *p, const graph_site *site)
 {
+    size_t rows = p->graph.graph->nodes[site->node].rows, output = 0;
+    for (size_t s = 0; p->batch.output_begin && s < p->batch.sequences; s++)
+        output += p->batch.begin[s + 1] - p->batch.output_begin[s];
+    bool is_stack = p->batch.output_begin && (rows == output || rows == p->batch.rows - output);
+    return !site->is_saved && site->node != p->graph.logits && (rows == p->batch.rows || is_stack);
+}
+
+/* Mark the sites that fit.  Gradients end at the lowest: what is below it is not differentiated. */
+static tkr_status find_places(pass *p, tkr_error *error)
+{
+    graph *g = p->graph.graph;
     p->at = NODE_NONE;
     if (!p->shape.at)
         return TKR_OK;
-    const graph_site *site = graph_site_find(p->graph.graph, p->shape.at);
-    if (!site)
-        return fail(error, TKR_E_USAGE_VALUE, "at \"%s\": this model has no such site; word, sum or embeddings", p->shape.at);
-    graph_node *n = &p->graph.graph->nodes[site->node];
-    p->at = site->node;
-    n->is_kept = true;
-    n->is_source = n->is_gradient_kept = p->shape.backward;
+    p->places = ARENA_NEW(p->arena, node, g->site_count);
+    p->place_names = ARENA_NEW(p->arena, const char *, g->site_count);
+    if (!p->places || !p->place_names)
+        return fail_memory(error, "places", g->site_count);
+    for (size_t s = 0; s < g->site_count; s++) {
+        const graph_site *site = &g->sites[s];
+        if (!site_fits(view_of(p->shape.at), view_of(site->name)) || !holds_tokens(p, site))
+            continue;
+        p->places[p->place_count] = site->node;
+        p->place_names[p->place_count++] = site->name;
+        g->nodes[site->node].is_kept = true;
+        g->nodes[site->node].is_gradient_kept = p->shape.backward;
+    }
+    if (p->place_count == 0)
+        return site_fail(g, view_of(p->shape.at), "at", error);
+    g->nodes[p->graph.word].is_source = false;
+    g->nodes[p->places[0]].is_source = p->shape.backward;
+    p->at = p->places[0];
     return TKR_OK;
+}
+
+/* Room for the gradient of what the head's matrix reads, and one row of the matrix. */
+static bool lay_out_head(pass *p)
+{
+    const graph_node *logits = p->graph.logits != NODE_NONE ? &p->graph.graph->nodes[p->graph.logits] : NULL;
+    if (!p->shape.backward || !logits || logits->op != &op_linear)
+        return true;
+    p->head_rows = arena_alloc(p->arena, (p->batch.targets + 1) * logits->weights[0]->columns, sizeof(real));
+    p->head_dense = ARENA_NEW(p->arena, uint32_t, p->batch.targets);
+    return p->head_rows && p->head_dense;
 }
 
 pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error)
@@ -85,8 +123,12 @@ pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error)
         fail_memory(error, "the rows of a batch", p->batch.rows);
         goto fail;
     }
-    if (model_graph_new(s->model, &p->batch, shape->wish, p->arena, &p->graph, error) || find_site(p, error))
+    if (model_graph_new(s->model, &p->batch, shape->wish, p->arena, &p->graph, error) || find_places(p, error))
         goto fail;
+    if (!lay_out_head(p)) {
+        fail_memory(error, "the rows of a batch", p->batch.targets);
+        goto fail;
+    }
     p->shape.lengths = p->shape.output_lengths = NULL; /* the caller's arrays are not needed any more */
     if (p->graph.logits != NODE_NONE)
         p->graph.graph->nodes[p->graph.logits].is_kept = true;
@@ -107,7 +149,7 @@ void pass_free(pass *p)
 
 static run_options options_of(const pass *p)
 {
-    return (run_options){.backward = p->shape.backward, .rule = RULE_GRADIENT};
+    return (run_options){.backward = p->shape.backward};
 }
 
 tkr_status pass_plan(pass *p, size_t *block, size_t *packs, double *flops, tkr_error *error)
@@ -141,9 +183,87 @@ tkr_status pass_forward(pass *p, tkr_error *error)
     return status ? status : runner_forward(p->runner, error);
 }
 
+/* ---- the way back ----
+ *
+ * A seed has a row of the vocabulary's width for each read row, and most of it is zero: a target reads one row of a sequence, and
+ * the derivative of a logit is one number.  So the head's way back is done here: rows of zeros stay zeros, rows of few numbers
+ * are those few rows of the matrix (the sums have the bits of the product's), and only what is left is multiplied. */
+
+enum { FEW_NUMBERS = 4, BLOCK = 64 };
+
+/* Where a row is not zero: at most FEW_NUMBERS places; more than that tells that there are more. */
+static size_t find_numbers(const real *row, size_t width, size_t at[FEW_NUMBERS])
+{
+    size_t count = 0;
+    for (size_t begin = 0; begin < width; begin += BLOCK) {
+        size_t end = width - begin < BLOCK ? width : begin + BLOCK;
+        unsigned any = 0;
+        for (size_t i = begin; i < end; i++)
+            any |= row[i] != 0;
+        for (size_t i = begin; any && i < end; i++) {
+            if (row[i] == 0)
+                continue;
+            if (count == FEW_NUMBERS)
+                return count + 1;
+            at[count++] = i;
+        }
+    }
+    return count;
+}
+
+static void add_rows(const weight *matrix, const real *seed, const size_t *at, size_t count, real *room, real *out)
+{
+    for (size_t k = 0; k < count; k++) {
+        weight_row(matrix, at[k], room);
+        for (size_t i = 0; i < matrix->columns; i++)
+            out[i] = real_fma(seed[at[k]], room[i], out[i]);
+    }
+}
+
+/* Multiply the rows of a list, those at equal distances in one go. */
+static tkr_status multiply_rows(const pass *p, weight *matrix, const real *seed, const uint32_t *rows, size_t count, tkr_error *error)
+{
+    const tkr_session *s = p->session;
+    const packed *pack = count ? weight_packed(matrix, true, s->model->kernels, s->threads, error) : NULL;
+    if (count && !pack)
+        return error->code;
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        size_t apart = begin + 1 < count ? rows[begin + 1] - rows[begin] : 1;
+        for (end = begin + 1; end < count && rows[end] - rows[end - 1] == apart; end++)
+            ;
+        gemm(s->threads, p->head_rows + rows[begin] * matrix->columns, apart * matrix->columns, seed + rows[begin] * matrix->rows,
+             apart * matrix->rows, end - begin, pack, NULL);
+    }
+    return TKR_OK;
+}
+
+static tkr_status head_back(pass *p, weight *matrix, const real *seed, tkr_error *error)
+{
+    size_t targets = p->batch.targets, dense = 0, at[FEW_NUMBERS];
+    memset(p->head_rows, 0, targets * matrix->columns * sizeof(real));
+    for (size_t r = 0; r < targets; r++) {
+        const real *row = seed + r * matrix->rows;
+        size_t count = find_numbers(row, matrix->rows, at);
+        if (count > FEW_NUMBERS)
+            p->head_dense[dense++] = (uint32_t)r;
+        else
+            add_rows(matrix, row, at, count, p->head_rows + targets * matrix->columns, p->head_rows + r * matrix->columns);
+    }
+    return multiply_rows(p, matrix, seed, p->head_dense, dense, error);
+}
+
 tkr_status pass_backward(pass *p, const real *seed, tkr_error *error)
 {
-    return runner_backward(p->runner, p->graph.logits, seed, error);
+    const graph_node *logits = &p->graph.graph->nodes[p->graph.logits];
+    if (!p->head_rows)
+        return runner_backward(p->runner, p->graph.logits, seed, error);
+    tkr_status status = head_back(p, logits->weights[0], seed, error);
+    return status ? status : runner_backward(p->runner, logits->in[0], p->head_rows, error);
+}
+
+tkr_status pass_backward_under(pass *p, op_rule rule, const real *seed, double *absorbed, tkr_error *error)
+{
+    return runner_backward_under(p->runner, rule, p->graph.logits, seed, absorbed, error);
 }
 
 const real *pass_logits(const pass *p, size_t sequence, size_t read)
@@ -154,9 +274,13 @@ const real *pass_logits(const pass *p, size_t sequence, size_t read)
 
 size_t pass_length(const pass *p, size_t sequence) { return p->batch.begin[sequence + 1] - p->batch.begin[sequence]; }
 
+void pass_choose(pass *p, size_t place) { p->at = p->places[place]; }
+
+size_t pass_place_rows(const pass *p) { return p->graph.graph->nodes[p->at].rows / p->batch.sequences; }
+
 static const real *first_row(const pass *p, const real *rows, size_t sequence)
 {
-    return rows + p->batch.begin[sequence] * p->graph.graph->nodes[p->at].width;
+    return rows + sequence * pass_place_rows(p) * p->graph.graph->nodes[p->at].width;
 }
 
 const real *pass_values(const pass *p, size_t sequence)

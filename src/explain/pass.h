@@ -17,7 +17,7 @@ typedef struct pass_shape {
     const uint32_t *output_lengths; /* ... of each sequence, where they differ                */
     size_t reads;             /* rows a sequence whose logits are read (1 for classification) */
     bool backward;            /* room for gradients at site `at`                      */
-    const char *at;           /* site kept readable (and, with backward, where gradients end); NULL: none */
+    const char *at;           /* sites kept readable (and, with backward, where gradients end), "*" for layers; NULL: none */
     bool hides;               /* batch.hidden is used                                 */
     graph_wish wish;
 } pass_shape;
@@ -28,8 +28,13 @@ typedef struct pass {
     arena *arena;             /* batch arrays and graph */
     batch batch;
     model_graph graph;
-    node at;                  /* NODE_NONE without shape.at */
+    node at;                  /* the chosen one of the places; NODE_NONE without shape.at */
+    node *places;             /* [place_count] nodes of the sites that fit shape.at, in the order of the graph */
+    const char **place_names;
+    size_t place_count;
     runner *runner;
+    real *head_rows;          /* [batch.targets + 1, in] gradient of what the head's matrix reads; NULL: no way back, or no matrix */
+    uint32_t *head_dense;     /* [batch.targets] rows of a seed that are multiplied */
 } pass;
 
 /* Prepare arrays and graph: batch.begin, positions (0, 1, ...) and target_begin are filled in; the caller fills ids, types,
@@ -44,14 +49,20 @@ tkr_status pass_plan(pass *p, size_t *block, size_t *packs, double *flops, tkr_e
 tkr_status pass_forward(pass *p, tkr_error *error);
 /* Let something change the rows of a site in later forward runs. */
 tkr_status pass_intervene(pass *p, const char *site, intervene_fn *call, void *user, tkr_error *error);
+/* From d f / d logits [batch.targets, outputs]; rows that are zero or nearly so cost nothing. */
 tkr_status pass_backward(pass *p, const real *seed, tkr_error *error);
+/* The same under a relevance rule; absorbed: see runner_backward_under. */
+tkr_status pass_backward_under(pass *p, op_rule rule, const real *seed, double *absorbed, tkr_error *error);
 
 /* Logits of read number `read` of a sequence: [model outputs]. */
 const real *pass_logits(const pass *p, size_t sequence, size_t read);
 /* Rows of one sequence. */
 size_t pass_length(const pass *p, size_t sequence);
-/* Values and gradients at shape.at of a sequence's first row: [length, hidden]. */
+/* Values and gradients at the chosen place from a sequence's first row there: [pass_place_rows, hidden]. */
 const real *pass_values(const pass *p, size_t sequence);
 const real *pass_gradient(const pass *p, size_t sequence);
+/* Choose a place; how many rows each sequence has there (fewer than tokens in one stack of an encoder-decoder). */
+void pass_choose(pass *p, size_t place);
+size_t pass_place_rows(const pass *p);
 
 #endif

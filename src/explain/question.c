@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/failure.h"
+#include "base/number.h"
 
 static const char *const removal_ids[REMOVAL_COUNT] = {
 #define REMOVAL_ROW(name, id) id,
@@ -47,6 +48,22 @@ static tkr_status read_removal(question *q, tkr_error *error)
     return TKR_OK;
 }
 
+/* "0:32]": a group of a site's columns. */
+static bool read_columns(question *q, view text)
+{
+    size_t colon = 0;
+    while (colon < text.size && text.data[colon] != ':')
+        colon++;
+    uint64_t first, end;
+    bool is_pair = colon < text.size && text.data[text.size - 1] == ']' && number_parse_u64(view_slice(text, 0, colon), &first) &&
+                   number_parse_u64(view_slice(text, colon + 1, text.size - 1), &end) && first < end && end <= INT32_MAX;
+    if (is_pair) {
+        q->column_first = (size_t)first;
+        q->column_end = (size_t)end;
+    }
+    return is_pair;
+}
+
 static tkr_status read_place(question *q, tkr_error *error)
 {
     static const char *const places[] = {"word", "sum", "embeddings"};
@@ -56,9 +73,32 @@ static tkr_status read_place(question *q, tkr_error *error)
             q->at = places[i];
             return TKR_OK;
         }
-    fail(error, TKR_E_USAGE_VALUE, "no place %s for gradients to end; word, sum or embeddings", QUOTE(at));
-    fail_field(error, "at", 0, (int64_t)at.size);
-    return TKR_E_USAGE_VALUE;
+    size_t bracket = 0;
+    while (bracket < at.size && at.data[bracket] != '[')
+        bracket++;
+    if (bracket < at.size && !read_columns(q, view_slice(at, bracket + 1, at.size))) {
+        fail(error, TKR_E_USAGE_VALUE, "at %s: columns are [FIRST:END], whole numbers with FIRST below END", QUOTE(at));
+        fail_field(error, "at", (int64_t)bracket, (int64_t)(at.size - bracket));
+        return error->code;
+    }
+    q->at = arena_copy_text(q->arena, view_slice(at, 0, bracket)); /* a site: the pass knows whether it is there */
+    q->is_deep = true;
+    return q->at ? TKR_OK : fail_memory(error, "a site's name", at.size);
+}
+
+/* The columns asked for must be there at every place. */
+static tkr_status check_columns(const question *q, tkr_error *error)
+{
+    for (size_t k = 0; k < q->clean->place_count; k++) {
+        size_t width = q->clean->graph.graph->nodes[q->clean->places[k]].width;
+        if (q->column_end <= width)
+            continue;
+        fail(error, TKR_E_USAGE_RANGE, "columns %zu to %zu; %s has columns 0 to %zu", q->column_first, q->column_end - 1,
+             q->clean->place_names[k], width - 1);
+        fail_field(error, "at", -1, 0);
+        return error->code;
+    }
+    return TKR_OK;
 }
 
 static link link_of(const tkr_model *m)
@@ -81,6 +121,7 @@ pass_shape question_shape(const question *q, size_t sequences, bool backward)
                         .reads = q->reads,
                         .backward = backward,
                         .at = backward ? q->at : NULL,
+                        .wish.all_rows = backward && q->is_deep, /* the last layer's rows too */
                         .wish.no_head = model_outputs(q->model) == 0};
 }
 
@@ -109,11 +150,12 @@ static bool is_causal(const question *q, size_t row)
     return shape == FAMILY_DECODER || (shape == FAMILY_ENCODER_DECODER && row >= q->input_length);
 }
 
-bool question_sees(const question *q, size_t t, size_t f)
+bool question_reads(const question *q, size_t t, size_t token)
 {
-    size_t first = q->features[f].members[0];
-    return !is_causal(q, first) || first <= q->targets[t].last_row;
+    return !is_causal(q, token) || token <= q->targets[t].last_row;
 }
+
+bool question_sees(const question *q, size_t t, size_t f) { return question_reads(q, t, q->features[f].members[0]); }
 
 /* `attn` cannot take away the row that the answer is read at: it sees itself through the residual stream. */
 static bool is_read(const question *q, const target *t, size_t f)
@@ -185,7 +227,7 @@ tkr_status question_init(question *q, tkr_session *s, const tkr_question *asked,
 tkr_status question_run(question *q, question_wish wish, tkr_error *error)
 {
     pass_shape shape = question_shape(q, 1, wish.gradient);
-    shape.wish.all_rows = wish.all_rows;
+    shape.wish.all_rows = shape.wish.all_rows || wish.all_rows;
     q->column_room = ARENA_NEW(q->arena, real, q->outputs_width);
     q->seed_room = ARENA_NEW(q->arena, real, q->outputs_width);
     if (!q->column_room || !q->seed_room)
@@ -194,10 +236,24 @@ tkr_status question_run(question *q, question_wish wish, tkr_error *error)
     if (!q->clean)
         return error->code;
     question_fill(q, q->clean, 0);
+    if (q->clean->at != NODE_NONE)
+        question_choose(q, 0);
+    if (q->clean->place_count == 1)
+        q->at = q->clean->place_names[0];
+    if (check_columns(q, error))
+        return error->code;
     if (wish.all_rows) /* captures mark their sites first */
         return TKR_OK;
     tkr_status status = pass_forward(q->clean, error);
     return status ? status : targets_freeze(q, error);
+}
+
+void question_choose(question *q, size_t place)
+{
+    pass_choose(q->clean, place);
+    q->place_count = pass_place_rows(q->clean);
+    bool is_output = view_begins(view_of(q->clean->place_names[place]), VIEW("decoder."));
+    q->place_first = is_output && q->place_count < q->length ? q->input_length : 0;
 }
 
 void question_fini(question *q)

@@ -108,7 +108,10 @@ typedef struct question {
     target *targets;
     size_t target_count;
     removal removal;
-    const char *at;
+    const char *at;          /* where gradients end: a site, or a pattern of several */
+    bool is_deep;            /* none of word, sum, embeddings: inside the layers     */
+    size_t column_first, column_end; /* a group of the place's columns; end 0: all of them */
+    size_t place_first, place_count; /* tokens that the rows at the chosen place stand for */
     /* the clean run */
     pass *clean;             /* with room for gradients when asked for           */
 } question;
@@ -127,6 +130,9 @@ tkr_status question_init(question *q, tkr_session *s, const tkr_question *asked,
 tkr_status question_run(question *q, question_wish wish, tkr_error *error);
 void question_fini(question *q);
 
+/* Choose one of the clean pass's places. */
+void question_choose(question *q, size_t place);
+
 /* Fill a pass's sequence with the question's ids, types and read rows. */
 void question_fill(const question *q, pass *p, size_t sequence);
 /* Pass shape for `sequences` copies of the input. */
@@ -134,6 +140,7 @@ pass_shape question_shape(const question *q, size_t sequences, bool backward);
 
 /* Does f of this target depend on feature f at all (it is no later output)?  And can the removal take the feature away? */
 bool question_sees(const question *q, size_t target, size_t feature);
+bool question_reads(const question *q, size_t target, size_t token);
 bool question_removes(const question *q, size_t target, size_t feature);
 
 /* One reading: a row of logits, or in question answering the start (0) or end (1) logits of all tokens; valid until the next. */
@@ -153,7 +160,7 @@ tkr_status targets_parse(question *q, tkr_error *error);                 /* targ
 tkr_status output_lay_out(question *q, tkr_error *error);                /* output.c: decoder inputs, masks of an answer */
 tkr_status reads_find(question *q, bool all_rows, tkr_error *error);     /* reads.c: read rows, number of targets   */
 tkr_status features_find(question *q, tkr_error *error);                 /* features.c                              */
-tkr_status targets_freeze(question *q, tkr_error *error);                /* targets.c: after the clean run          */
+tkr_status targets_freeze(question *q, tkr_error *error);                /* answers.c: after the clean run          */
 /* Do the two sides of a contrast need inputs of their own (answers of different tokens before the last)? */
 bool targets_need_two_inputs(const question *q);
 /* A token of this id that comes from no text. */

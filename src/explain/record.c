@@ -2,6 +2,7 @@
 #include "explain/record.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <tokray/version.h>
 
 #include "base/failure.h"
@@ -9,6 +10,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "explain/relevance.h"
 
 #include <utf8proc.h>
 
@@ -206,7 +208,7 @@ tkr_status record_question(tkr_result *r, const question *q, tkr_error *error)
     if (!status && q->targets)
         status = record_targets(r, q, error);
     r->removal = removal_id(q->removal);
-    r->at = q->at;
+    r->at = copy(r, q->is_deep ? q->asked->at : q->at);
     r->seed = q->session->options.seed;
     r->threads = q->session->options.threads;
     r->gemm = gemm_door();
@@ -288,19 +290,54 @@ const tkr_axis *record_token_axis(tkr_result *r, const char *name)
     return record_rows_axis(r, name, 0, r->token_count);
 }
 
-static tkr_array *record_scores(tkr_result *r, const method_call *c, tkr_error *error)
+/* "<id>.<kind>", TARGETS x FEATURES. */
+static tkr_array *record_features_array(tkr_result *r, const method_call *c, const char *kind, const double *values, bool is_signed,
+                                        tkr_error *error)
 {
     buffer name;
     buffer_init(&name, METHOD_ID_ROOM + 16);
-    buffer_format(&name, "%s.scores", c->id);
+    buffer_format(&name, "%s.%s", c->id, kind);
     const tkr_axis *axes[2] = {target_axis(r), feature_axis(r)};
     tkr_array *array = buffer_ok(&name) ? result_add_array(r, name.data, measure_unit(c->q->targets[0].measure),
-                                                           c->method->facts.is_signed, 2, axes, error)
+                                                           is_signed, 2, axes, error)
                                         : NULL;
     buffer_fini(&name);
     for (size_t i = 0; array && i < array->size; i++)
-        array->data[i] = (float)c->scores[i];
+        array->data[i] = (float)values[i];
     return array;
+}
+
+/* Where in depth the scores are, template tokens included: "<id>.layers", TARGETS x LAYERS x TOKENS. */
+static tkr_status record_places(tkr_result *r, const method_call *c, tkr_error *error)
+{
+    const question *q = c->q;
+    const pass *p = q->clean;
+    const char **labels = ARENA_NEW(r->arena, const char *, p->place_count);
+    for (size_t k = 0; labels && k < p->place_count; k++)
+        labels[k] = copy(r, p->place_names[k]);
+    const tkr_axis *axes[3] = {target_axis(r), labels ? result_axis(r, "layer", TKR_AXIS_LAYERS, p->place_count, labels) : NULL,
+                               record_rows_axis(r, "token", 0, q->length)};
+    char name[METHOD_ID_ROOM + 16];
+    snprintf(name, sizeof name, "%s.layers", c->id);
+    tkr_array *array = result_add_array(r, name, measure_unit(q->targets[0].measure), c->method->facts.is_signed, 3, axes, error);
+    float *out = array ? array->data : NULL;
+    for (size_t t = 0; array && t < q->target_count; t++)
+        for (size_t k = 0; k < p->place_count; k++)
+            for (size_t i = 0; i < q->length; i++)
+                *out++ = question_reads(q, t, i) ? (float)c->place_scores[(k * q->target_count + t) * q->length + i] : NAN;
+    return array ? TKR_OK : error->code;
+}
+
+/* What a relevance method absorbed on the way: "<id>.ledger", TARGETS x parts. */
+static tkr_status record_ledger(tkr_result *r, const method_call *c, tkr_error *error)
+{
+    const tkr_axis *axes[2] = {target_axis(r), result_axis(r, "part", TKR_AXIS_PARTS, RELEVANCE_PART_COUNT, relevance_part_ids)};
+    char name[METHOD_ID_ROOM + 16];
+    snprintf(name, sizeof name, "%s.ledger", c->id);
+    tkr_array *array = result_add_array(r, name, measure_unit(c->q->targets[0].measure), true, 2, axes, error);
+    for (size_t i = 0; array && i < array->size; i++)
+        array->data[i] = (float)c->ledger[i];
+    return array ? TKR_OK : error->code;
 }
 
 tkr_status record_run(tkr_result *r, const method_call *c, double seconds, tkr_error *error)
@@ -308,7 +345,7 @@ tkr_status record_run(tkr_result *r, const method_call *c, double seconds, tkr_e
     result_run *run = &r->runs[r->run_count];
     const tkr_method *m = &c->method->facts;
     const double value = c->value[0], base = c->base[0];
-    run->facts = (tkr_run_facts){.id = c->id, .method = m->id, .title = m->title, .family = m->family, .is_signed = m->is_signed,
+    run->facts = (tkr_run_facts){.id = c->id, .method = m->id, .title = m->title, .family = m->family, .is_signed = method_is_signed(c->method, &c->arguments),
                                  .is_additive = m->is_additive, .evaluations = c->evaluations, .forward = c->forward,
                                  .backward = c->backward, .seconds = seconds, .base = (double)NAN, .full = (double)NAN,
                                  .sum = (double)NAN, .gap = (double)NAN};
@@ -322,8 +359,14 @@ tkr_status record_run(tkr_result *r, const method_call *c, double seconds, tkr_e
     }
     run->special = c->special;
     run->special_count = c->special_count;
-    run->scores = record_scores(r, c, error);
+    run->scores = record_features_array(r, c, "scores", c->scores, run->facts.is_signed, error);
     tkr_status status = run->scores ? record_parameters(r, run, c, error) : fail_memory(error, "scores", 0);
+    if (!status && c->errors && !record_features_array(r, c, "se", c->errors, false, error))
+        status = error->code;
+    if (!status && c->place_scores)
+        status = record_places(r, c, error);
+    if (!status && c->ledger)
+        status = record_ledger(r, c, error);
     r->run_count += !status;
     return status;
 }
@@ -356,6 +399,12 @@ tkr_status record_identity(tkr_result *r, const question *q, const char *methods
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         hash_text(&h, parts[i]);
     sha256_update(&h, &r->seed, sizeof r->seed);
+    const tkr_session_options *o = &q->session->options;
+    if (o->budget_evaluations > 0 || o->budget_seconds > 0 || o->wanted_error > 0) {
+        sha256_update(&h, &o->budget_evaluations, sizeof o->budget_evaluations);
+        sha256_update(&h, &o->budget_seconds, sizeof o->budget_seconds);
+        sha256_update(&h, &o->wanted_error, sizeof o->wanted_error);
+    }
     if (q->targets) /* the model's own answer stands for its weights: the same bits on every machine, and free */
         sha256_update(&h, pass_logits(q->clean, 0, 0), q->reads * model_outputs(q->model) * sizeof(real));
     sha256_hex(&h, hex);

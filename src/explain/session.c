@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "explain/limits.h"
 
+#include <math.h>
 #include <stdio.h>
 
 tkr_session_options tkr_session_options_defaults(void) { return (tkr_session_options){0}; }
@@ -21,6 +22,10 @@ tkr_session *tkr_session_new(const tkr_model *model, const tkr_session_options *
     tkr_session_options o = options ? *options : tkr_session_options_defaults();
     if (o.threads < 0 || o.threads > 1024)
         return fail_null(error, TKR_E_USAGE_RANGE, "threads %d is out of range; 1 to 1024, or 0 for all", o.threads);
+    if (!(o.budget_seconds >= 0 && isfinite(o.budget_seconds)))
+        return fail_null(error, TKR_E_USAGE_RANGE, "budget_seconds is out of range; 0 for none, or seconds above it");
+    if (!(o.wanted_error >= 0 && o.wanted_error <= 1))
+        return fail_null(error, TKR_E_USAGE_RANGE, "wanted_error is out of range; 0 for none, or a share up to 1");
     tkr_session *s = NEW(tkr_session, 1);
     if (!s)
         return fail_memory(error, "a session", sizeof *s), NULL;

@@ -14,6 +14,7 @@ struct tkr_session {
     pool *threads;
     reporter reporter;
     real *mean_embedding;        /* [hidden], made on first use */
+    const struct stored_draws *stored; /* tests: draws that are not random (sampling.h) */
 };
 
 /* Mean of the word embedding rows of all ordinary tokens (methods.md 5.1), kept by the session.  NULL: limit.oom. */

@@ -1,5 +1,5 @@
 /*
- * Targets: the little language that says what is explained.
+ * Targets: the little language that says what is explained (answers.c makes the targets, once the model has answered).
  *
  *   predicted · label:NAME · class:N · mask · token:"text"[@position] · id:N · next · pos:N · gen:N · start · end · all,
  *   and contrasts a~b of two of them
@@ -8,17 +8,12 @@
  * [MASK] of the text is a read row and, unless a position is named, a target of its own.  pos:N is the token at position N as
  * the model sees it coming (a decoder: from what precedes it).  gen:N is step N of the output.  A "~" or "@" inside double
  * quotes is text.
- *
- * An answer of several tokens is the sum over them: with teacher forcing after each other, in a masked LM with one mask a
- * token, all at once (methods.md 2).
  */
-#include <math.h>
-
 #include "base/failure.h"
 #include "base/number.h"
 #include "explain/question.h"
 
-enum { ANSWER_TOKENS_MOST = 64, TARGETS_MOST = 1024 };
+enum { ANSWER_TOKENS_MOST = 64 };
 
 static tkr_status fail_side(tkr_error *error, tkr_status code, const side *s)
 {
@@ -129,6 +124,10 @@ static tkr_status find_class(const question *q, view number, side *s, tkr_error 
 static tkr_status find_token(const question *q, view text, side *s, tkr_error *error)
 {
     const tokenizer *t = q->model->tokenizer;
+    if (text.size == 0) {
+        fail(error, TKR_E_TARGET_SYNTAX, "target %s names no token", QUOTE(s->spec));
+        return fail_side(error, error->code, s);
+    }
     int32_t entry = tokenizer_id(t, text);
     s->text = text;
     if (entry >= 0 && (size_t)entry < model_outputs(q->model))
@@ -337,12 +336,15 @@ static tkr_status understand(const question *q, side *s, bool is_foil, tkr_error
         if (!(f->tasks & 1U << q->model->task))
             return wrong_task(q, s, error);
         if (is_foil && !f->can_be_foil) {
-            fail(error, TKR_E_TARGET_SYNTAX, "target %s cannot be the second side of a contrast", f->prefix);
+            fail(error, TKR_E_TARGET_SYNTAX, "target %s cannot be the second side of a contrast", QUOTE(s->spec));
             return fail_side(error, error->code, s);
         }
         return read_rest(q, f, view_slice(s->spec, strlen(f->prefix), s->spec.size), s, error);
     }
-    fail(error, TKR_E_TARGET_SYNTAX, "target %s is none of %s, or a~b", QUOTE(s->spec), choices(q->model->task));
+    if (s->spec.size == 0 && q->asked->target[0])
+        fail(error, TKR_E_TARGET_SYNTAX, "a contrast a~b has a target on each side; the %s one is missing", is_foil ? "second" : "first");
+    else
+        fail(error, TKR_E_TARGET_SYNTAX, "target %s is none of %s, or a~b", QUOTE(s->spec), choices(q->model->task));
     for (size_t i = 0; i < q->model->label_count; i++)
         if (equal_ignoring_case(s->spec, view_of(q->model->labels[i])))
             fail_help(error, "--target label:%s", PLAIN(view_of(q->model->labels[i])));
@@ -455,321 +457,4 @@ bool targets_need_two_inputs(const question *q)
     if (!q->foil.kind || (q->a.output_count < 2 && q->foil.output_count < 2))
         return false;
     return q->model->task != TKR_TASK_MASKED_LM || q->a.output_count != q->foil.output_count;
-}
-
-/* ---- from sides to targets, once the clean run is there ---- */
-
-/* What the vocabulary entry says: its text, or the entry itself when that says less. */
-static const char *entry_text(const question *q, int32_t id)
-{
-    const char *piece = tokenizer_piece(q->model->tokenizer, id);
-    buffer text;
-    buffer_init(&text, 1 << 16);
-    tkr_error ignored = {0};
-    bool says = piece && !view_begins(view_of(piece), VIEW("##")) &&
-                tokenizer_decode(q->model->tokenizer, &id, 1, false, &text, &ignored) == TKR_OK && text.size > 0;
-    const char *name = says ? arena_copy_text(q->arena, buffer_as_view(&text)) : piece;
-    buffer_fini(&text);
-    return name ? name : "";
-}
-
-const char *question_output_name(const question *q, size_t index)
-{
-    if (q->model->task == TKR_TASK_QUESTION_ANSWERING)
-        return index < q->length ? entry_text(q, q->ids[index]) : "";
-    bool is_label = index < q->model->label_count;
-    return is_label ? q->model->labels[index] : entry_text(q, (int32_t)index);
-}
-
-static const char *target_name(question *q, size_t index)
-{
-    buffer name;
-    buffer_init(&name, 32);
-    buffer_format(&name, "t%zu", index);
-    const char *kept = buffer_ok(&name) ? arena_copy_text(q->arena, buffer_as_view(&name)) : NULL;
-    buffer_fini(&name);
-    return kept;
-}
-
-/* The answer of a side at its term number k: given, or the likeliest. */
-static int32_t answer(const side *s, size_t k, int32_t top)
-{
-    return s->outputs ? s->outputs[k < s->output_count ? k : s->output_count - 1] : top;
-}
-
-static tkr_status same_sides(const question *q, int32_t a, tkr_error *error)
-{
-    fail(error, TKR_E_TARGET_SAME, "both sides of the contrast are %s; the score is always 0",
-         QUOTE(view_of(question_output_name(q, (size_t)a))));
-    fail_field(error, "target", (int64_t)q->a.offset, (int64_t)(q->foil.offset + q->foil.spec.size - q->a.offset));
-    return error->code;
-}
-
-/* One term: outputs frozen from the clean run where they are not given. */
-static tkr_status fill_term(const question *q, term *t, size_t read, int32_t a, size_t k, measure m, tkr_error *error)
-{
-    const real *z = question_reading(q, q->clean, 0, read);
-    int32_t top = logits_argmax(z, q->outputs_width, -1);
-    *t = (term){.read = read, .f = {.measure = m, .link = q->link, .a = a < 0 ? top : a, .foil = -1}};
-    t->f.rival = logits_argmax(z, q->outputs_width, t->f.a);
-    if (!q->foil.kind)
-        return TKR_OK;
-    t->f.foil = answer(&q->foil, k, top);
-    t->f.foil_rival = logits_argmax(z, q->outputs_width, t->f.foil);
-    bool is_last = q->a.output_count < 2;
-    return t->f.foil == t->f.a && is_last ? same_sides(q, t->f.a, error) : TKR_OK;
-}
-
-/* The user's bytes from one token to another, or the entries of given ids. */
-static const char *span_name(question *q, size_t first, size_t last)
-{
-    const tkr_token *a = &q->tokens[first], *z = &q->tokens[last];
-    if (a->begin >= 0 && z->text == a->text && z->end >= a->begin)
-        return arena_copy_text(q->arena, view_slice(q->texts[a->text], (size_t)a->begin, (size_t)z->end));
-    buffer text;
-    buffer_init(&text, 1 << 20);
-    tkr_error ignored = {0};
-    tokenizer_decode(q->model->tokenizer, q->ids + first, last - first + 1, true, &text, &ignored);
-    const char *name = arena_copy_text(q->arena, buffer_ok(&text) ? buffer_as_view(&text) : view_of(""));
-    buffer_fini(&text);
-    return name;
-}
-
-/* The target's words: of one output, or of several put together. */
-static const char *joined_name(question *q, const target *t, bool foil)
-{
-    const side *s = foil ? &q->foil : &q->a;
-    if (q->model->task == TKR_TASK_QUESTION_ANSWERING && t->term_count == 2)
-        return span_name(q, (size_t)t->terms[0].f.a, (size_t)t->terms[1].f.a);
-    if (t->term_count == 1)
-        return question_output_name(q, (size_t)(foil ? t->terms[0].f.foil : t->terms[0].f.a));
-    if (s->text.size)
-        return arena_copy_text(q->arena, s->text);
-    int32_t *ids = ARENA_NEW(q->arena, int32_t, t->term_count);
-    buffer text;
-    buffer_init(&text, 1 << 20);
-    tkr_error ignored = {0};
-    for (size_t k = 0; ids && k < t->term_count; k++)
-        ids[k] = foil ? t->terms[k].f.foil : t->terms[k].f.a;
-    if (ids)
-        tokenizer_decode(q->model->tokenizer, ids, t->term_count, true, &text, &ignored);
-    const char *name = arena_copy_text(q->arena, buffer_ok(&text) ? buffer_as_view(&text) : view_of(""));
-    buffer_fini(&text);
-    return name;
-}
-
-/* What kind of thing a target is, for those who read the result; read: of its first term, count: how many it has. */
-static const char *kind_of(const question *q, size_t read, size_t count)
-{
-    switch (q->model->task) {
-    case TKR_TASK_NEXT_TOKEN:
-    case TKR_TASK_SEQUENCE_TO_SEQUENCE:
-        if (view_is(view_of(q->a.kind), "token"))
-            return "token";
-        return q->output_count == 0 ? "token" : q->sums_steps ? "output" : "gen";
-    case TKR_TASK_MASKED_LM: return view_is(view_of(q->a.kind), "mask") ? "mask" : "token";
-    case TKR_TASK_QUESTION_ANSWERING: return count == 2 ? "span" : read == 0 ? "start" : "end";
-    case TKR_TASK_SEQUENCE_CLASSIFICATION:
-    case TKR_TASK_TOKEN_CLASSIFICATION: return view_is(view_of(q->a.kind), "class") ? "class" : "label";
-    case TKR_TASK_NONE: break;
-    }
-    return "label";
-}
-
-static const char *chosen_by(const question *q)
-{
-    if (q->output_source == OUTPUT_GENERATED)
-        return "generated";
-    return q->a.outputs || q->output_source == OUTPUT_GIVEN ? "given" : "predicted";
-}
-
-static bool is_next(const question *q) { return q->model->task == TKR_TASK_NEXT_TOKEN; }
-
-/* Where a target is read: the token it is about, which a decoder has not seen yet when it answers. */
-static void place_target(const question *q, target *t)
-{
-    tkr_task task = q->model->task;
-    t->position = t->step = -1;
-    for (size_t k = 0; k < t->term_count; k++) {
-        size_t row = task == TKR_TASK_QUESTION_ANSWERING ? q->length - 1 : q->read_positions[t->terms[k].read];
-        t->last_row = row > t->last_row ? row : t->last_row;
-    }
-    if (task == TKR_TASK_SEQUENCE_CLASSIFICATION || t->term_count != 1)
-        return;
-    size_t row = t->last_row;
-    if (task == TKR_TASK_QUESTION_ANSWERING)
-        t->position = t->terms[0].f.a;
-    else if (q->output_count && (is_next(q) || task == TKR_TASK_SEQUENCE_TO_SEQUENCE))
-        t->step = (int64_t)(row - output_row(q, 0));
-    if (task == TKR_TASK_MASKED_LM || task == TKR_TASK_TOKEN_CLASSIFICATION)
-        t->position = (int64_t)row;
-    else if (is_next(q))
-        t->position = (int64_t)row + 1;
-}
-
-/* Target number `index` over `count` reads; answers[k] -1: whatever is likeliest. */
-static tkr_status fill_target(question *q, size_t index, const size_t *reads, const int32_t *answers, size_t count, tkr_error *error)
-{
-    target *t = &q->targets[index];
-    term *terms = ARENA_NEW(q->arena, term, count);
-    *t = (target){.id = target_name(q, index), .kind = kind_of(q, reads[0], count), .chosen_by = chosen_by(q), .terms = terms, .term_count = count};
-    t->measure = q->measure != MEASURE_COUNT ? q->measure : count > 1 ? MEASURE_LOGPROB : MEASURE_LOGIT;
-    if (!terms || !t->id)
-        return fail_memory(error, "targets", count);
-    if (count > 1 && t->measure == MEASURE_PROB && q->model->task != TKR_TASK_QUESTION_ANSWERING) {
-        fail(error, TKR_E_USAGE_CAPABILITY, "measure prob does not add up over %zu tokens; logprob does", count);
-        fail_field(error, "measure", -1, 0);
-        return error->code;
-    }
-    tkr_status status = TKR_OK;
-    for (size_t k = 0; !status && k < count; k++)
-        status = fill_term(q, &terms[k], reads[k], answers[k], k, t->measure, error);
-    if (status)
-        return status;
-    place_target(q, t);
-    t->label = joined_name(q, t, false);
-    t->foil_label = q->foil.kind ? joined_name(q, t, true) : NULL;
-    t->value = target_value(q, t, q->clean, 0);
-    t->probability = target_probability(q, t, q->clean, 0);
-    return TKR_OK;
-}
-
-static tkr_status fill_one(question *q, size_t read, int32_t a, tkr_error *error)
-{
-    return fill_target(q, q->target_count++, &read, &a, 1, error);
-}
-
-static tkr_status freeze_classes(question *q, tkr_error *error)
-{
-    bool all = view_is(view_of(q->a.kind), "all");
-    if (all && q->outputs_width > TARGETS_MOST) {
-        fail(error, TKR_E_TARGET_RANGE, "target all: the model has %zu classes; at most %d are explained at once", q->outputs_width,
-             TARGETS_MOST);
-        return fail_side(error, error->code, &q->a);
-    }
-    tkr_status status = TKR_OK;
-    for (size_t i = 0; !status && i < (all ? q->outputs_width : 1); i++)
-        status = fill_one(q, 0, all ? (int32_t)i : answer(&q->a, 0, -1), error);
-    return status;
-}
-
-static tkr_status freeze_masks(question *q, tkr_error *error)
-{
-    if (q->a.output_count > 1) {
-        size_t reads[ANSWER_TOKENS_MOST], found = 0;
-        for (size_t r = 0; r < q->reads && found < q->a.output_count; r++)
-            if (q->read_positions[r] >= q->a.position)
-                reads[found++] = r;
-        return fill_target(q, q->target_count++, reads, q->a.outputs, found, error);
-    }
-    tkr_status status = TKR_OK;
-    for (size_t r = 0; !status && r < q->reads; r++)
-        if (q->a.position < 0 || q->a.position == (int64_t)q->read_positions[r])
-            status = fill_one(q, r, answer(&q->a, 0, -1), error);
-    if (status || q->target_count > 0)
-        return status;
-    fail(error, TKR_E_TARGET_RANGE, "position %lld of %zu tokens is not a mask", (long long)q->a.position, q->length);
-    return fail_side(error, error->code, &q->a);
-}
-
-/* The label that says "nothing here": O, or the only one of a model that answers yes or no. */
-static bool is_outside(const question *q, const real *z)
-{
-    if (q->outputs_width == 1)
-        return z[0] < 0;
-    return view_is(view_of(q->model->labels[logits_argmax(z, q->outputs_width, -1)]), "O");
-}
-
-/* Each token, or where nothing is named those that the model gives a label to; when it gives none, the likeliest. */
-static tkr_status freeze_tags(question *q, tkr_error *error)
-{
-    bool all = view_is(view_of(q->a.kind), "all"), named = q->a.outputs || q->a.position >= 0;
-    tkr_status status = TKR_OK;
-    size_t doubtful = 0;
-    double least = INFINITY;
-    for (size_t r = 0; !status && r < q->reads; r++) {
-        const real *z = question_reading(q, q->clean, 0, r);
-        bool is_here = q->a.position < 0 || q->a.position == (int64_t)r;
-        bool is_player = q->tokens[r].special == TKR_SPECIAL_NONE || q->tokens[r].special == TKR_SPECIAL_UNK;
-        double outside = is_player ? link_probability(q->link, z, q->outputs_width, (size_t)logits_argmax(z, q->outputs_width, -1)) : (double)INFINITY;
-        doubtful = outside < least ? r : doubtful;
-        least = fmin(outside, least);
-        if (named ? is_here : is_player && (all || !is_outside(q, z)))
-            status = fill_one(q, r, answer(&q->a, 0, -1), error);
-    }
-    if (status || q->target_count > 0)
-        return status;
-    if (q->a.position < 0)
-        return fill_one(q, doubtful, -1, error);
-    fail(error, TKR_E_TARGET_RANGE, "position %lld; the input has tokens 0 to %zu", (long long)q->a.position, q->length - 1);
-    return fail_side(error, error->code, &q->a);
-}
-
-/* The likeliest place for a start or an end: in the second text where there is one, never on a token of the template. */
-static int32_t likeliest_place(const question *q, size_t column, int32_t from)
-{
-    const real *z = question_reading(q, q->clean, 0, column);
-    int32_t best = -1;
-    for (size_t i = from < 0 ? 0 : (size_t)from; i < q->length; i++) {
-        bool fits = !q->tokens[i].is_template && q->tokens[i].special == TKR_SPECIAL_NONE && (!q->texts[1].data || q->tokens[i].text == 1);
-        if (fits && (best < 0 || z[i] > z[best]))
-            best = (int32_t)i;
-    }
-    return best;
-}
-
-static tkr_status freeze_places(question *q, tkr_error *error)
-{
-    view kind = view_of(q->a.kind);
-    int32_t start = likeliest_place(q, 0, -1), end = likeliest_place(q, 1, start);
-    const int32_t places[2] = {start, end};
-    const size_t columns[2] = {0, 1};
-    if (start < 0 || end < 0)
-        return fail(error, TKR_E_INPUT_EMPTY, "the text has no token that could be an answer");
-    if (view_is(kind, "predicted"))
-        return fill_target(q, q->target_count++, columns, places, 2, error);
-    tkr_status status = TKR_OK;
-    for (size_t c = 0; !status && c < 2; c++)
-        if (view_is(kind, "all") || view_is(kind, c ? "end" : "start"))
-            status = fill_one(q, c, answer(&q->a, 0, places[c]), error);
-    return status;
-}
-
-/* A word as the target of the next position, the token at pos:N, or the steps of the output. */
-static tkr_status freeze_steps(question *q, tkr_error *error)
-{
-    if (q->output_count == 0) {
-        bool at_position = view_is(view_of(q->a.kind), "pos");
-        int32_t there = at_position ? q->ids[q->a.position] : -1;
-        return fill_one(q, 0, at_position ? there : answer(&q->a, 0, -1), error);
-    }
-    size_t *reads = ARENA_NEW(q->arena, size_t, q->reads), first = q->read_positions[0] - output_row(q, 0);
-    int32_t *answers = ARENA_NEW(q->arena, int32_t, q->reads);
-    if (!reads || !answers)
-        return fail_memory(error, "targets", q->reads);
-    bool at_step = view_is(view_of(q->a.kind), "token") && q->a.position >= 0;
-    for (size_t r = 0; r < q->reads; r++) {
-        reads[r] = r;
-        answers[r] = at_step ? q->a.outputs[0] : q->outputs[first + r];
-    }
-    if (q->sums_steps)
-        return fill_target(q, q->target_count++, reads, answers, q->reads, error);
-    tkr_status status = TKR_OK;
-    for (size_t r = 0; !status && r < q->reads; r++)
-        status = fill_one(q, r, answers[r], error);
-    return status;
-}
-
-tkr_status targets_freeze(question *q, tkr_error *error)
-{
-    static tkr_status (*const freeze[])(question *, tkr_error *) = {
-        [TKR_TASK_SEQUENCE_CLASSIFICATION] = freeze_classes, [TKR_TASK_MASKED_LM] = freeze_masks,
-        [TKR_TASK_TOKEN_CLASSIFICATION] = freeze_tags,       [TKR_TASK_QUESTION_ANSWERING] = freeze_places,
-        [TKR_TASK_NEXT_TOKEN] = freeze_steps,                [TKR_TASK_SEQUENCE_TO_SEQUENCE] = freeze_steps};
-    size_t most = q->target_count > q->reads ? q->target_count : q->reads;
-    q->targets = ARENA_NEW(q->arena, target, most > 2 ? most : 2);
-    if (!q->targets)
-        return fail_memory(error, "targets", most);
-    q->target_count = 0;
-    return freeze[q->model->task](q, error);
 }

@@ -104,6 +104,10 @@ static void test_failures__the_plan_holds(void **state)
         expect_plan(&recipe, 40, "ig", NULL);
         expect_plan(&recipe, 200, "ig:steps=8", NULL);
         expect_plan(&recipe, 20, "ig:gap=0.1", NULL);
+        expect_plan(&recipe, 40, "gradient,smoothgrad", NULL);
+        expect_plan(&recipe, 200, "smoothgrad:kind=vargrad", NULL);
+        expect_plan(&recipe, 100, "expected-gradients", NULL);
+        expect_plan(&recipe, 20, "sequential-ig:steps=8,baseline=mean+zero", NULL);
         expect_plan(&recipe, 60, "occlusion", "attn");
         expect_plan(&recipe, 40, "occlusion", "delete");
         expect_plan(&recipe, 40, "ig:steps=4,gxi,occlusion", "mean");

@@ -122,8 +122,8 @@ static void test_question__unknown_words_are_refused_with_their_place(void **sta
     q.measure = "loss";
     expect_error(&classifier, &q, TKR_E_USAGE_VALUE, "measure", "no measure \"loss\"");
     q = ask("a b");
-    q.at = "layer.1.output";
-    expect_error(&classifier, &q, TKR_E_USAGE_VALUE, "at", "no place");
+    q.at = "layer.1.outside";
+    expect_error(&classifier, &q, TKR_E_USAGE_VALUE, "at", "no site");
 }
 
 static void expect_target(made *m, const char *text, const char *spec, const char *label, int64_t index)

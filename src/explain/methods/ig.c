@@ -2,6 +2,8 @@
  * Integrated gradients (Sundararajan, Taly, Yan 2017, eq. 1): gradients averaged along the straight line from the baseline
  * to the input, times the difference.  Sums to f(input) - f(baseline); what the quadrature misses is reported as the gap.
  *
+ * Several baselines (Erion et al. 2021 draw them, here they are named): the mean of what each gives.
+ *
  * Tokens that are no feature keep their own embedding and get exactly 0.  With gap > 0 the line is bisected where it
  * bends: in each piece five Gauss-Legendre points are compared with the exact integral f(end) - f(begin), which is known;
  * the worst piece is cut until the errors add up to less than gap times the difference, or 300 points are spent.
@@ -20,7 +22,7 @@ enum { STEPS, RULE, BASELINE, GAP, FORCE };
 static const parameter parameters[] = {
     INT_PARAMETER("steps", 32, 1, 4096, "points on the line"),
     CHOICE_PARAMETER("rule", "gl", "gl|mid|left|right|trap", "quadrature: Gauss-Legendre, midpoint, Riemann sums, trapezoid"),
-    BASELINE_PARAMETER("baseline", "what stands for \"nothing\""),
+    BASELINE_PARAMETER("baseline", "what stands for \"nothing\"; several joined by +: their mean"),
     REAL_PARAMETER("gap", 0, 0, 1, "refine until the gap is below this share; 0: steps only (where nothing is said: 0.01 for T5)"),
     INT_PARAMETER("force", 0, 0, 1, "1: use a baseline that does not converge"),
     END_PARAMETERS};
@@ -31,9 +33,9 @@ static method_cost cost(const arguments *a, size_t features, size_t targets)
 {
     (void)features;
     bool refines = a->number[GAP] > 0;
-    uint64_t points = refines ? POINTS_MOST : (uint64_t)a->number[STEPS];
-    return (method_cost){.evaluations = points + 1, .at_once = refines ? PIECE_POINTS : points, .forward = points + 1,
-                         .backward = points * targets};
+    uint64_t points = refines ? POINTS_MOST : (uint64_t)a->number[STEPS], paths = baseline_count(a->text[BASELINE]);
+    return (method_cost){.evaluations = paths * (points + 1), .at_once = refines ? PIECE_POINTS : points,
+                         .forward = paths * (points + 1), .backward = paths * points * targets};
 }
 
 static quadrature rule_of(const arguments *a)
@@ -62,14 +64,14 @@ static void add_point(void *user, size_t point, size_t t, const real *gradient, 
     const question *q = p->q;
     if (p->value)
         p->value[point * q->target_count + t] = value;
-    for (size_t i = 0; i < q->length; i++) {
-        if (q->feature_of[i] == UINT32_MAX)
+    for (size_t i = 0; i < q->place_count; i++) {
+        if (q->feature_of[q->place_first + i] == UINT32_MAX && !q->is_deep)
             continue;
         const real *to = p->to.rows + i * p->width, *from = p->from.rows + i * p->width, *g = gradient + i * p->width;
         double dot = 0;
         for (size_t k = 0; k < p->width; k++)
             dot += ((double)to[k] - (double)from[k]) * (double)g[k];
-        p->sum[t * q->length + i] += p->weight[point] * dot;
+        p->sum[t * q->length + q->place_first + i] += p->weight[point] * dot;
     }
 }
 
@@ -229,10 +231,10 @@ static void settle(const question *q, arguments *a)
         a->number[GAP] = 0.01;
 }
 
-static tkr_status check_baseline(const method_call *c, tkr_error *error)
+static tkr_status check_baseline(const method_call *c, view baseline, tkr_error *error)
 {
     const family *f = c->q->model->family;
-    bool is_zero = view_is(view_of(baseline_name(c->q, c->arguments.text[BASELINE])), "zero");
+    bool is_zero = view_is(view_of(baseline_name(c->q, baseline)), "zero");
     if (!is_zero || !f->is_scale_free || c->arguments.number[FORCE] > 0)
         return TKR_OK;
     fail(error, TKR_E_USAGE_BASELINE, "ig with the zero baseline does not converge on %s", f->model_types[0]);
@@ -240,21 +242,43 @@ static tkr_status check_baseline(const method_call *c, tkr_error *error)
     return error->code;
 }
 
+/* The way from one baseline; its scores and f there are added. */
+static tkr_status run_path(method_call *c, view baseline, tkr_error *error)
+{
+    const question *q = c->q;
+    arena_mark mark = arena_get_mark(q->arena);
+    path p = {.q = q, .width = gradient_width(q)};
+    tkr_status status = check_baseline(c, baseline, error);
+    if (!status)
+        status = endpoint_of_input(q, &p.to, error);
+    if (!status)
+        status = endpoint_of_baseline(q, baseline, &p.from, error);
+    for (size_t t = 0; !status && t < q->target_count; t++)
+        c->base[t] += p.from.values[t];
+    c->evaluations++;
+    c->forward++;
+    if (!status)
+        status = c->arguments.number[GAP] > 0 ? run_refined(c, &p, error) : run_rule(c, &p, error);
+    arena_release(q->arena, mark);
+    return status;
+}
+
+/* Several baselines: the mean of their scores sums to f(input) less the mean of f at the baselines. */
 static tkr_status run(method_call *c, tkr_error *error)
 {
     const question *q = c->q;
-    path p = {.q = q, .width = gradient_width(q)};
-    if (check_baseline(c, error))
-        return error->code;
-    tkr_status status = endpoint_of_input(q, &p.to, error);
+    view list = c->arguments.text[BASELINE];
+    double paths = (double)baseline_count(list);
+    tkr_status status = TKR_OK;
+    memset(c->base, 0, q->target_count * sizeof *c->base);
+    for (size_t at = 0; !status && at <= list.size;)
+        status = run_path(c, baseline_next(list, &at), error);
+    for (size_t i = 0; i < q->target_count * q->length; i++)
+        c->token_scores[i] /= paths;
+    for (size_t t = 0; t < q->target_count; t++)
+        c->base[t] /= paths;
     if (!status)
-        status = endpoint_of_baseline(q, c->arguments.text[BASELINE], &p.from, error);
-    if (status)
-        return status;
-    c->evaluations = c->forward = 1;
-    memcpy(c->base, p.from.values, q->target_count * sizeof(double));
-    c->arguments.text[BASELINE] = view_of(baseline_name(q, c->arguments.text[BASELINE]));
-    status = c->arguments.number[GAP] > 0 ? run_refined(c, &p, error) : run_rule(c, &p, error);
+        status = method_name_baselines(c, BASELINE, error);
     return status ? status : method_check_completeness(c, "-M ig:gap=0.01, or more steps: -M ig:steps=200", error);
 }
 
@@ -275,6 +299,7 @@ const method ig_method = {
     .parameters = parameters,
     .needs = NEEDS_GRADIENT,
     .scores_tokens = true,
+    .at_any_site = true,
     .settle = settle,
     .cost = cost,
     .run = run,
