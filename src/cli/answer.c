@@ -2,9 +2,20 @@
 #include "cli/answer.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/complaint.h"
 #include "cli/report.h"
+
+static void set_budget(tkr_session_options *o, const arguments *a)
+{
+    uint64_t number = arguments_number(a, OPTION_BUDGET, 0);
+    const char *text = arguments_text(a, OPTION_BUDGET, "");
+    if (strchr(text, 's'))
+        o->budget_seconds = (double)number / 1e6;
+    else
+        o->budget_evaluations = number;
+}
 
 tkr_session_options answer_session_options(cli *c)
 {
@@ -12,6 +23,8 @@ tkr_session_options answer_session_options(cli *c)
     o.threads = (int)arguments_number(&c->args, OPTION_THREADS, 0);
     o.memory_bytes = arguments_number(&c->args, OPTION_MEMORY, 0);
     o.seed = arguments_number(&c->args, OPTION_SEED, 0);
+    set_budget(&o, &c->args);
+    o.wanted_error = (double)arguments_number(&c->args, OPTION_WANTED_ERROR, 0) / 1e9;
     o.progress = progress_tell;
     o.progress_user = &c->progress;
     return o;

@@ -16,7 +16,7 @@ typedef struct use {
     const option *option;
     const char *spelled;  /* "--target", "-t": as it was typed      */
     const char *value;    /* NULL: none                             */
-    uint64_t number;      /* KIND_NUMBER, KIND_SIZE                 */
+    uint64_t number;      /* of a KIND that has one; a budget's time in microseconds, a share in billionths */
     char separator;       /* between the two: ' ', '=' or 0         */
     source source;
     int place;            /* index in argv, or line of the file     */

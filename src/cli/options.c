@@ -76,6 +76,10 @@ const option option_table[OPTION_COUNT] = {
     [OPTION_MEMORY] = {"memory", 0, KIND_SIZE, GROUP_RUN, FOR_ANSWERS, "SIZE", "80% of what is free",
                        .help = "refuse to start a run that needs more", .low = 1, .high = UINT64_MAX, .variable = "TOKRAY_MEMORY"},
     [OPTION_SEED] = {"seed", 0, KIND_NUMBER, GROUP_RUN, FOR_ANSWERS, "N", "0", .help = "all randomness", .low = 0, .high = UINT64_MAX},
+    [OPTION_BUDGET] = {"budget", 0, KIND_BUDGET, GROUP_RUN, FOR_ANSWERS, "N|TIME", 0,
+                       .help = "for methods that sample: evaluations, or a time such as 10s", .low = 1, .high = UINT64_C(1000000000000)},
+    [OPTION_WANTED_ERROR] = {"wanted-error", 0, KIND_SHARE, GROUP_RUN, FOR_ANSWERS, "SHARE", 0,
+                             .help = "they stop when no standard error is above this share of the scores' range"},
     [OPTION_STRICT] = {"strict", 0, KIND_FLAG, GROUP_RUN, FOR_EXPLAIN, 0, 0, .help = "a warning about reliability ends with exit code 5"},
     [OPTION_DRY_RUN] = {"dry-run", 0, KIND_FLAG, GROUP_RUN, FOR_EXPLAIN, 0, 0, .help = "print what the run would cost, compute nothing"},
 

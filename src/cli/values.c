@@ -6,7 +6,7 @@
 #include "cli/complaint.h"
 #include "cli/suggest.h"
 
-enum { CHOICE_MOST = 8, CHOICE_ROOM = 32 };
+enum { CHOICE_MOST = 8, CHOICE_ROOM = 32, SHARE_DECIMALS = 9, SHARE_UNITS = 1000000000 };
 
 bool values_whole(const char *text, size_t count, uint64_t *number, bool *wraps)
 {
@@ -89,6 +89,51 @@ static tkr_status check_choice(use *u, tkr_error *error)
     return error->code;
 }
 
+/* "12.5" in units of 10^-decimals; false when it is no such number. */
+static bool read_decimal(const char *text, size_t count, size_t decimals, uint64_t *number)
+{
+    char digits[64];
+    size_t used = 0, behind = 0;
+    bool has_point = false, wraps;
+    for (size_t i = 0; i < count; i++) {
+        bool is_point = text[i] == '.' && !has_point && i > 0 && i + 1 < count;
+        has_point |= is_point;
+        behind += has_point && !is_point;
+        if (is_point || behind > decimals)
+            continue;
+        if (used + decimals + 1 >= sizeof digits)
+            return false;
+        digits[used++] = text[i];
+    }
+    for (; behind < decimals; behind++)
+        digits[used++] = '0';
+    return count > 0 && values_whole(digits, used, number, &wraps) && !wraps;
+}
+
+/* "2000" stays a number of evaluations, "10s" and "500ms" become microseconds. */
+static tkr_status check_budget(use *u, tkr_error *error)
+{
+    size_t length = strlen(u->value), unit = length > 0 && u->value[length - 1] == 's';
+    unit += unit && length > 1 && u->value[length - 2] == 'm';
+    static const size_t decimals[] = {0, 6, 3};
+    if (!read_decimal(u->value, length - unit, decimals[unit], &u->number) || (unit == 0 && strchr(u->value, '.'))) {
+        complain(error, TKR_E_USAGE_VALUE, "%s %s is no budget", u->spelled, SHOWN(u->value));
+        complain_help(error, "%s 2000 (evaluations) or %s 10s", u->spelled, u->spelled);
+        return error->code;
+    }
+    return u->number >= u->option->low && u->number <= u->option->high ? TKR_OK : out_of_range(u, error);
+}
+
+/* In billionths. */
+static tkr_status check_share(use *u, tkr_error *error)
+{
+    if (read_decimal(u->value, strlen(u->value), SHARE_DECIMALS, &u->number) && u->number > 0 && u->number <= SHARE_UNITS)
+        return TKR_OK;
+    complain(error, TKR_E_USAGE_VALUE, "%s %s is no share", u->spelled, SHOWN(u->value));
+    complain_help(error, "%s 0.05: above 0, at most 1", u->spelled);
+    return error->code;
+}
+
 tkr_status values_check(use *u, tkr_error *error)
 {
     if (!u->value)
@@ -100,6 +145,10 @@ tkr_status values_check(use *u, tkr_error *error)
         return check_size(u, error);
     case KIND_CHOICE:
         return check_choice(u, error);
+    case KIND_BUDGET:
+        return check_budget(u, error);
+    case KIND_SHARE:
+        return check_share(u, error);
     case KIND_FLAG:
     case KIND_TEXT:
     case KIND_EXPORT:

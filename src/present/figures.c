@@ -66,16 +66,35 @@ char *figure_alone(char out[FIGURE_ROOM], double value, bool ascii)
     return figure_signed(out, value, figure_decimals(fabs(value)), ascii);
 }
 
+/* 0.003, 0.0002, 2e-7: one digit that is not 0. */
+static char *figure_tiny(char out[FIGURE_ROOM], double value)
+{
+    char digits[NUMBER_ROOM];
+    if (value >= 0.00005) {
+        snprintf(out, FIGURE_ROOM, "%s", number_fixed(digits, value, value >= 0.0005 ? 3 : 4));
+        return out;
+    }
+    int exponent = (int)floor(log10(value));
+    int digit = (int)(value / pow(10, exponent) + 0.5);
+    snprintf(out, FIGURE_ROOM, "%de%d", digit > 9 ? 1 : digit, exponent + (digit > 9));
+    return out;
+}
+
 char *figure_probability(char out[FIGURE_ROOM], double value, double other)
 {
+    enum { DECIMALS_MOST = 6 };
     int decimals = 2;
-    char mine[NUMBER_ROOM], theirs[NUMBER_ROOM];
-    for (; isfinite(value) && isfinite(other) && decimals < 4; decimals++)
+    char mine[NUMBER_ROOM], theirs[NUMBER_ROOM] = "";
+    for (; isfinite(value) && isfinite(other) && decimals < DECIMALS_MOST; decimals++)
         if (strcmp(number_fixed(mine, value, decimals), number_fixed(theirs, other, decimals)) != 0)
             break;
     if (!isfinite(value))
         return figure_plain(out, value, decimals, true);
-    snprintf(out, FIGURE_ROOM, "%s", number_fixed(mine, value, decimals));
+    number_fixed(mine, value, decimals);
+    bool is_tiny = value > 0 && is_zero_text(mine);
+    if (is_tiny && (!isfinite(other) || is_zero_text(number_fixed(theirs, other, decimals))))
+        return figure_tiny(out, value);
+    snprintf(out, FIGURE_ROOM, "%s", mine);
     return out;
 }
 

@@ -16,7 +16,7 @@ char *figure_signed(char out[FIGURE_ROOM], double value, int decimals, bool asci
 char *figure_plain(char out[FIGURE_ROOM], double value, int decimals, bool ascii);
 /* figure_signed with the decimals of its own size. */
 char *figure_alone(char out[FIGURE_ROOM], double value, bool ascii);
-/* 0.98; more decimals (at most 4) where two would not tell it from `other`.  other NaN: two. */
+/* 0.98; more decimals (at most 6) where two would not tell it from `other`; 0.003 and 2e-7 rather than 0.00.  other may be NaN. */
 char *figure_probability(char out[FIGURE_ROOM], double value, double other);
 /* A share as 41%; 0.4% below ten when `fine`. */
 char *figure_percent(char out[FIGURE_ROOM], double share, bool fine);

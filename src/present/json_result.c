@@ -32,7 +32,7 @@ static const char *axis_kind_name(tkr_axis_kind kind)
     static const char *const names[] = {
         [TKR_AXIS_TARGETS] = "TARGETS", [TKR_AXIS_FEATURES] = "FEATURES", [TKR_AXIS_TOKENS] = "TOKENS",
         [TKR_AXIS_LAYERS] = "LAYERS",   [TKR_AXIS_HEADS] = "HEADS",       [TKR_AXIS_HIDDEN] = "HIDDEN",
-        [TKR_AXIS_OUTPUTS] = "OUTPUTS"};
+        [TKR_AXIS_OUTPUTS] = "OUTPUTS", [TKR_AXIS_PARTS] = "PARTS"};
     return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "UNKNOWN";
 }
 
@@ -40,7 +40,8 @@ static void write_axis_ids(json_writer *w, const tkr_result *r, const tkr_axis *
 {
     if (axis->kind == TKR_AXIS_TOKENS) {
         writer_key_text(w, "of", json_input_id(r, 0));
-    } else if (axis->kind == TKR_AXIS_TARGETS || axis->kind == TKR_AXIS_LAYERS || axis->kind == TKR_AXIS_HEADS) {
+    } else if (axis->kind == TKR_AXIS_TARGETS || axis->kind == TKR_AXIS_LAYERS || axis->kind == TKR_AXIS_HEADS ||
+               axis->kind == TKR_AXIS_PARTS) {
         writer_key(w, "ids");
         writer_open(w, '[', true);
         for (size_t i = 0; i < axis->size; i++) {

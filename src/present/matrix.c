@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "present/figures.h"
 
 enum {
@@ -27,7 +28,11 @@ enum {
 typedef struct matrix {
     screen *s;
     const tkr_result *r;
-    const tkr_array *scores;
+    const float *scores; /* [columns][rows]          */
+    size_t rows;
+    bool of_tokens;      /* rows are tokens, not features */
+    const char *const *heads; /* of the columns      */
+    size_t columns;
     bool is_signed, has_probabilities;
     double scale;      /* largest |score|            */
     size_t label;      /* width of the rows' labels  */
@@ -46,15 +51,15 @@ bool matrix_applies(const tkr_result *r)
 
 /* ---- measuring ---- */
 
-static double score_at(const matrix *m, size_t target, size_t feature)
+static double score_at(const matrix *m, size_t column, size_t row)
 {
-    return (double)m->scores->data[target * m->r->feature_count + feature];
+    return (double)m->scores[column * m->rows + row];
 }
 
 static void find_scale(matrix *m)
 {
-    for (size_t i = 0; i < m->scores->size; i++) {
-        double score = (double)m->scores->data[i];
+    for (size_t i = 0; i < m->columns * m->rows; i++) {
+        double score = (double)m->scores[i];
         if (isfinite(score) && fabs(score) > m->scale)
             m->scale = fabs(score);
     }
@@ -70,6 +75,17 @@ static size_t text_columns(const matrix *m, const char *text, size_t most)
     return columns;
 }
 
+static const char *row_text(const matrix *m, size_t row)
+{
+    return m->of_tokens ? m->r->tokens[row].token.raw : feature_text(m->r, row);
+}
+
+/* Does a row stand for something that the model put out? */
+static bool is_of_output(const matrix *m, size_t row)
+{
+    return m->of_tokens ? m->r->tokens[row].is_output : m->r->features[row].text == 2;
+}
+
 static size_t label_most(const matrix *m)
 {
     size_t third = (size_t)m->s->options.width / 3;
@@ -80,14 +96,12 @@ static void measure(matrix *m)
 {
     size_t total = 0;
     m->label = 1;
-    for (size_t f = 0; f < m->r->feature_count; f++) {
-        size_t columns = text_columns(m, feature_text(m->r, f), label_most(m));
+    for (size_t row = 0; row < m->rows; row++) {
+        size_t columns = text_columns(m, row_text(m, row), label_most(m));
         m->label = columns > m->label ? columns : m->label;
     }
-    for (size_t t = 0; t < m->r->target_count; t++)
-        m->has_probabilities |= isfinite(m->r->targets[t].probability);
-    for (size_t t = 0; t < m->r->target_count; t++) {
-        size_t columns = text_columns(m, m->r->targets[t].label, MATRIX_HEAD_MOST);
+    for (size_t t = 0; t < m->columns; t++) {
+        size_t columns = text_columns(m, m->heads[t], MATRIX_HEAD_MOST);
         size_t least = m->has_probabilities ? MATRIX_PROBABILITY : MATRIX_CELL;
         m->widths[t] = columns > least ? columns : least;
         total += MATRIX_GAP + m->widths[t];
@@ -99,7 +113,7 @@ static void measure(matrix *m)
 static size_t block_end(const matrix *m, size_t first)
 {
     size_t used = MATRIX_INDENT + m->label, end = first;
-    while (end < m->r->target_count && used + m->gap + m->widths[end] <= (size_t)m->s->options.width)
+    while (end < m->columns && used + m->gap + m->widths[end] <= (size_t)m->s->options.width)
         used += m->gap + m->widths[end++];
     return end > first ? end : first + 1;
 }
@@ -167,7 +181,7 @@ static void print_heads(matrix *m, size_t first, size_t end)
         move_to_cell(m, first, t);
         catch_up(m);
         bool began = screen_begin_bold(m->s);
-        put(m, m->r->targets[t].label, MATRIX_HEAD_MOST);
+        put(m, m->heads[t], MATRIX_HEAD_MOST);
         screen_end(m->s, began);
     }
     screen_line(m->s);
@@ -175,7 +189,7 @@ static void print_heads(matrix *m, size_t first, size_t end)
 
 static void print_probabilities(matrix *m, size_t first, size_t end)
 {
-    char figure[FIGURE_ROOM];
+    char figure[NUMBER_ROOM];
     if (!m->has_probabilities)
         return;
     begin_line(m);
@@ -183,29 +197,29 @@ static void print_probabilities(matrix *m, size_t first, size_t end)
     for (size_t t = first; t < end; t++) {
         move_to_cell(m, first, t);
         if (isfinite(m->r->targets[t].probability))
-            put(m, figure_probability(figure, m->r->targets[t].probability, (double)NAN), FIGURE_ROOM);
+            put(m, number_fixed(figure, m->r->targets[t].probability, 2), NUMBER_ROOM);
     }
     screen_line(m->s);
 }
 
 /* Rows of the input always stand; those of the output where a column of the block comes after them. */
-static bool has_row(const matrix *m, size_t feature, size_t first, size_t end)
+static bool has_row(const matrix *m, size_t row, size_t first, size_t end)
 {
-    if (m->r->features[feature].text != 2)
+    if (!is_of_output(m, row))
         return true;
     for (size_t t = first; t < end; t++)
-        if (!isnan(score_at(m, t, feature)))
+        if (!isnan(score_at(m, t, row)))
             return true;
     return false;
 }
 
-static void print_row(matrix *m, size_t feature, size_t first, size_t end)
+static void print_row(matrix *m, size_t row, size_t first, size_t end)
 {
     begin_line(m);
-    put(m, feature_text(m->r, feature), label_most(m));
+    put(m, row_text(m, row), label_most(m));
     for (size_t t = first; t < end; t++) {
         move_to_cell(m, first, t);
-        put_score(m, score_at(m, t, feature));
+        put_score(m, score_at(m, t, row));
     }
     screen_line(m->s);
 }
@@ -231,31 +245,87 @@ static void print_block(matrix *m, size_t first, size_t end)
     print_heads(m, first, end);
     print_probabilities(m, first, end);
     for (int of_output = 0; of_output < 2; of_output++)
-        for (size_t f = 0; f < m->r->feature_count; f++) {
-            if ((m->r->features[f].text == 2) != of_output || !has_row(m, f, first, end))
+        for (size_t row = 0; row < m->rows; row++) {
+            if (is_of_output(m, row) != of_output || !has_row(m, row, first, end))
                 continue;
             if (of_output && !ruled)
                 print_rule(m, first, end);
             ruled |= of_output;
-            print_row(m, f, first, end);
+            print_row(m, row, first, end);
         }
+}
+
+/* All blocks of a matrix whose scores, heads and number of columns are set. */
+static void print_blocks(matrix *m)
+{
+    m->widths = NEW(size_t, m->columns);
+    if (!m->widths || !m->heads) {
+        m->s->o->bytes.failed = true;
+        memory_free(m->widths);
+        return;
+    }
+    find_scale(m);
+    measure(m);
+    for (size_t first = 0, end; first < m->columns; first = end) {
+        end = block_end(m, first);
+        if (first > 0)
+            screen_line(m->s);
+        print_block(m, first, end);
+    }
+    memory_free(m->widths);
 }
 
 void matrix_print(screen *s, const result_run *run)
 {
     const tkr_result *r = s->result;
-    matrix m = {.s = s, .r = r, .scores = run->scores, .is_signed = run->facts.is_signed, .widths = NEW(size_t, r->target_count)};
-    if (!m.widths) {
-        s->o->bytes.failed = true;
-        return;
+    const char **heads = NEW(const char *, r->target_count);
+    matrix m = {.s = s, .r = r, .scores = run->scores->data, .rows = r->feature_count, .columns = r->target_count, .is_signed = run->facts.is_signed, .heads = heads};
+    for (size_t t = 0; heads && t < r->target_count; t++) {
+        heads[t] = r->targets[t].label;
+        m.has_probabilities |= isfinite(r->targets[t].probability);
     }
-    find_scale(&m);
-    measure(&m);
-    for (size_t first = 0, end; first < r->target_count; first = end) {
-        end = block_end(&m, first);
-        if (first > 0)
-            screen_line(s);
-        print_block(&m, first, end);
+    print_blocks(&m);
+    memory_free(heads);
+}
+
+/* ---- layers ---- */
+
+const tkr_array *matrix_layers(const tkr_result *r, const result_run *run)
+{
+    for (size_t i = 0; i < r->array_count; i++) {
+        view name = view_of(r->arrays[i]->name), id = view_of(run->facts.id);
+        if (name.size > id.size && view_begins(name, id) && view_is(view_slice(name, id.size, name.size), ".layers"))
+            return r->arrays[i];
     }
-    memory_free(m.widths);
+    return NULL;
+}
+
+/* The layer's number in "decoder.layer.11.output"; the whole label where there is none. */
+static const char *layer_number(char *room, const char *label)
+{
+    size_t count = 0;
+    const char *at = label;
+    while (*at && (*at < '0' || *at > '9'))
+        at++;
+    while (at[count] >= '0' && at[count] <= '9' && count + 1 < NUMBER_ROOM) {
+        room[count] = at[count];
+        count++;
+    }
+    room[count] = 0;
+    return count ? room : label;
+}
+
+void matrix_print_layers(screen *s, const result_run *run, const tkr_array *layers, size_t target)
+{
+    const tkr_result *r = s->result;
+    size_t count = layers->axes[1]->size, rows = layers->axes[2]->size;
+    const char **heads = NEW(const char *, count);
+    char *numbers = NEW(char, count * NUMBER_ROOM);
+    matrix m = {.s = s, .r = r, .scores = layers->data + target * count * rows, .rows = rows, .of_tokens = true, .columns = count,
+                .is_signed = run->facts.is_signed, .heads = numbers ? heads : NULL};
+    for (size_t l = 0; heads && numbers && l < count; l++)
+        heads[l] = layer_number(numbers + l * NUMBER_ROOM, tkr_axis_label(layers->axes[1], l));
+    print_blocks(&m);
+    memory_free(heads);
+    memory_free(numbers);
 }

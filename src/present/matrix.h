@@ -1,4 +1,5 @@
-/* The generation matrix: which parts of the input, and of the output so far, made each token of the output. */
+/* Matrices over the features: which parts of the input, and of the output so far, made each token of the output; and where in
+ * depth a feature's share lies. */
 #ifndef PRESENT_MATRIX_H
 #define PRESENT_MATRIX_H
 
@@ -8,5 +9,10 @@
 bool matrix_applies(const tkr_result *r);
 /* Rows: features of the input, then those of the output; columns: the targets, as many side by side as there is room for. */
 void matrix_print(screen *s, const result_run *run);
+
+/* The scores of a run inside the layers ("<id>.layers"); NULL: it has none. */
+const tkr_array *matrix_layers(const tkr_result *r, const result_run *run);
+/* Rows: tokens; columns: the layers that were asked about. */
+void matrix_print_layers(screen *s, const result_run *run, const tkr_array *layers, size_t target);
 
 #endif

@@ -67,26 +67,11 @@ static void put_number(screen *s, const char *figure, int decimals, size_t width
 
 static void put_right(screen *s, const char *text, size_t width) { put_number(s, text, 0, width); }
 
-/* How many features before this one have the same text; and is there another at all? */
-static size_t occurrence(const tkr_result *r, uint32_t feature, bool *is_repeated)
-{
-    size_t before = 0;
-    view label = view_of(feature_text(r, feature));
-    *is_repeated = false;
-    for (uint32_t i = 0; i < r->feature_count; i++)
-        if (i != feature && view_equal(view_of(feature_text(r, i)), label)) {
-            *is_repeated = true;
-            before += i < feature;
-        }
-    return before;
-}
-
 static void label_feature(screen *s, row *to, uint32_t feature, size_t most)
 {
-    bool is_repeated;
-    size_t number = occurrence(s->result, feature, &is_repeated) + 1;
+    size_t number = feature_number(s->result, feature);
     to->columns = visible_label(&to->label, feature_text(s->result, feature), s->options.ascii, most);
-    if (is_repeated && number > 1) {
+    if (number > 1) {
         size_t before = to->label.size;
         buffer_format(&to->label, " (%zu)", number);
         to->columns += to->label.size - before;
@@ -168,6 +153,10 @@ static void measure_bars(grid *g, const ranking *rank, size_t used)
     g->bars = width - used > TABLE_BARS_MOST ? TABLE_BARS_MOST : width - used;
     double extent = rank->most - rank->least, room = (double)(g->bars - 1);
     g->left = (size_t)(room * (0 - rank->least) / extent + 0.5);
+    if (rank->least < 0 && g->left == 0) /* a side without a column would leave no scale for the other */
+        g->left = 1;
+    if (rank->most > 0 && g->left >= g->bars - 1)
+        g->left = g->bars - 2;
     double right = room - (double)g->left;
     g->scale = room / extent;
     if (rank->least < 0 && g->scale > (double)g->left / -rank->least)

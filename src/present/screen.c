@@ -195,6 +195,15 @@ const char *feature_text(const tkr_result *r, size_t feature)
     return f->label && f->label[0] ? f->label : raw ? plain_piece(raw) : "";
 }
 
+size_t feature_number(const tkr_result *r, size_t feature)
+{
+    size_t number = 1;
+    view text = view_of(feature_text(r, feature));
+    for (size_t i = 0; i < feature; i++)
+        number += view_equal(view_of(feature_text(r, i)), text);
+    return number;
+}
+
 size_t visible_label(buffer *b, const char *text, bool ascii, size_t most)
 {
     text = plain_piece(text);

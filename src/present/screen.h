@@ -42,6 +42,8 @@ size_t visible_text(buffer *b, view text, bool ascii, size_t most);
 const char *plain_piece(const char *piece);
 /* The feature's text; where it has none (a piece that is only a space) the vocabulary entry. */
 const char *feature_text(const tkr_result *r, size_t feature);
+/* Equal words are told apart by their number in reading order: 1 for the first. */
+size_t feature_number(const tkr_result *r, size_t feature);
 /* A token or word as a label: without the space that parts it from the one before; nothing but spaces is quoted. */
 size_t visible_label(buffer *b, const char *text, bool ascii, size_t most);
 

@@ -164,7 +164,10 @@ static void add_place(const screen *s, buffer *b, const tkr_target_facts *t, nam
     const tkr_result *r = s->result;
     const char *plural = t->index < 0 ? "s" : ""; /* a word of several tokens */
     bool is_there = t->position >= 0 && (size_t)t->position < r->token_count && !r->tokens[t->position].is_output;
-    if (how == NAMES_MASK && r->target_count > 1) {
+    bool is_mask = is_there && r->tokens[t->position].token.special == TKR_SPECIAL_MASK;
+    if (how == NAMES_MASK && is_there && !is_mask) {
+        buffer_format(b, "token %lld", (long long)t->position);
+    } else if (how == NAMES_MASK && r->target_count > 1) {
         buffer_format(b, "the mask at token %lld", (long long)t->position);
     } else if (how == NAMES_MASK) {
         buffer_format(b, "the mask%s", plural);

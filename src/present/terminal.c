@@ -40,9 +40,9 @@ static void print_one(page *p, const ranking *rank, size_t target)
     strip_print(s, &sentence);
     screen_line(s);
     score_table(s, run, rank);
-    wording_fixed(s, run, rank);
+    wording_fixed(s, run, target);
     if (s->options.is_brief) {
-        wording_brief(s, run, target);
+        wording_brief(s, run, rank, target);
         return;
     }
     screen_line(s);
@@ -71,10 +71,24 @@ static void print_several(page *p, const ranking *rankings, size_t target)
     screen_line(s);
     score_table_compare(s, rankings);
     for (size_t i = 0; i < r->run_count; i++)
-        wording_fixed(s, &r->runs[i], &rankings[i]);
+        wording_fixed(s, &r->runs[i], target);
     if (!s->options.is_brief) {
         screen_line(s);
         wording_finding(s, &r->runs[0], &rankings[0], target);
+    }
+}
+
+/* After the scores: where in depth they lie, for the runs that were asked inside the layers. */
+static void print_layers(screen *s, size_t target)
+{
+    const tkr_result *r = s->result;
+    for (size_t i = 0; i < r->run_count; i++) {
+        const tkr_array *layers = matrix_layers(r, &r->runs[i]);
+        if (!layers)
+            continue;
+        out_format(s->o, "\n%s%srows: tokens · columns: layers, at %s\n\n", r->run_count > 1 ? r->runs[i].facts.id : "",
+                   r->run_count > 1 ? " · " : "", r->at);
+        matrix_print_layers(s, &r->runs[i], layers, target);
     }
 }
 
@@ -95,6 +109,7 @@ static void print_target(page *p, ranking *rankings, size_t target)
             print_one(p, &rankings[0], target);
         else
             print_several(p, rankings, target);
+        print_layers(s, target);
     } else {
         s->o->bytes.failed = true;
     }
@@ -117,9 +132,9 @@ static void print_matrix(page *p, size_t i)
         return;
     }
     screen_line(s);
-    wording_fixed(s, run, &first);
+    wording_fixed(s, run, 0);
     if (s->options.is_brief) {
-        wording_brief(s, run, 0);
+        wording_brief(s, run, &first, 0);
     } else {
         wording_additive(s, run, 0);
         wording_matrix_finding(s, run, &first);

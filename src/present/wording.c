@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "present/figures.h"
+#include "present/matrix.h"
 #include "present/target_name.h"
 
 enum { SENTENCE_MAXIMUM = 16 * 1024, OUTPUT_COLUMNS = 400 };
@@ -48,6 +49,22 @@ static void add_rival(const screen *s, buffer *b, const tkr_target_facts *t)
     buffer_format(b, " %s)", figure_probability(figure, p->probability, (double)NAN));
 }
 
+/* An output that was not ended by the model. */
+static void add_cut(const screen *s, buffer *b)
+{
+    const tkr_result *r = s->result;
+    size_t count = 0;
+    if (!is(r->output_end, "length"))
+        return;
+    for (size_t i = 0; i < r->token_count; i++)
+        count += r->tokens[i].is_output && r->tokens[i].step >= 0;
+    bool is_full = r->model.task == TKR_TASK_NEXT_TOKEN && r->token_count > r->model.max_tokens;
+    if (is_full)
+        buffer_format(b, " (cut after %zu tokens: the model takes %zu)", count, r->model.max_tokens);
+    else
+        buffer_format(b, " (cut after %zu tokens: --max-new)", count);
+}
+
 /* "integrated gradients, 32 steps": the first parameter belongs to the name when it is a number. */
 static void add_method(const screen *s, buffer *b, const result_run *run)
 {
@@ -57,6 +74,19 @@ static void add_method(const screen *s, buffer *b, const result_run *run)
     const result_parameter *p = &run->parameters[0];
     if (p->value[0] >= '0' && p->value[0] <= '9')
         buffer_format(b, ", %s %s", p->value, p->name);
+}
+
+/* What truncation left of the input. */
+static void add_truncated(const screen *s, buffer *b)
+{
+    const tkr_result *r = s->result;
+    size_t kept = 0;
+    if (r->inputs[0].tokens_before_cut == 0)
+        return;
+    for (size_t i = 0; i < r->token_count; i++)
+        kept += !r->tokens[i].is_output;
+    buffer_format(b, "%s%s %zu of %zu tokens", s->dot, is(r->inputs[0].cut_side, "start") ? "last" : "first", kept,
+                  r->inputs[0].tokens_before_cut);
 }
 
 /* why? how, in what measure, of which features */
@@ -71,6 +101,7 @@ static void add_how(const screen *s, buffer *b, const tkr_target_facts *t)
     else
         buffer_format(b, "%zu methods", r->run_count);
     buffer_format(b, "%s%s%s%s", comma, t->measure, comma, r->feature_kind ? r->feature_kind : "tokens");
+    add_truncated(s, b);
     if (is(r->status, "partial"))
         buffer_format(b, "%spartial", s->dot);
 }
@@ -84,6 +115,8 @@ void wording_head(screen *s, size_t target)
     target_name_head(s, &b, t);
     size_t bold = b.size;
     add_rival(s, &b, t);
+    if (is(t->kind, "output"))
+        add_cut(s, &b);
     buffer_text(&b, s->dot);
     add_how(s, &b, t);
     end_sentence(s, &b, 0, bold);
@@ -139,6 +172,22 @@ static double worst_gap(const screen *s, const result_run *run)
     return worst;
 }
 
+static bool adds_up(double a, double b, double sum, int decimals)
+{
+    double unit = pow(10, decimals);
+    return fabs(round(a * unit) + round(b * unit) - round(sum * unit)) < 0.5;
+}
+
+/* So many that the line adds up as it is printed, if two more than usual are enough for that. */
+static int additive_decimals(const tkr_run_facts *f)
+{
+    int usual = figure_decimals(larger(larger(larger(0, f->base), f->sum), f->full));
+    for (int decimals = usual; decimals <= usual + 2; decimals++)
+        if (adds_up(f->base, f->sum, f->base + f->sum, decimals))
+            return decimals;
+    return usual;
+}
+
 void wording_additive(screen *s, const result_run *run, size_t target)
 {
     const tkr_run_facts *f = &run->facts;
@@ -147,7 +196,7 @@ void wording_additive(screen *s, const result_run *run, size_t target)
     buffer b;
     begin_sentence(&b);
     if (has_sum(s, run)) {
-        int decimals = figure_decimals(larger(larger(larger(0, f->base), f->sum), f->full));
+        int decimals = additive_decimals(f);
         buffer_format(&b, "f(baseline) %s + %s %s = %s %s f(input) %s%sgap %s", figure_signed(base, f->base, decimals, ascii),
                       ascii ? "sum" : "Σ", figure_signed(sum, f->sum, decimals, ascii),
                       figure_signed(both, f->base + f->sum, decimals, ascii), ascii ? "~" : "≈",
@@ -163,29 +212,80 @@ void wording_additive(screen *s, const result_run *run, size_t target)
     buffer_fini(&b);
 }
 
-void wording_fixed(screen *s, const result_run *run, const ranking *rank)
+/* Why a feature may have no score. */
+typedef enum missing { MISSING_NOTHING, MISSING_REMOVAL, MISSING_LATER } missing;
+
+/* A decoder answers before it sees what follows. */
+static bool is_later(const tkr_result *r, const result_feature *f, size_t target)
+{
+    int64_t position = r->targets[target].position;
+    return r->model.task == TKR_TASK_NEXT_TOKEN && position >= 0 && f->count > 0 && (int64_t)f->members[0] >= position;
+}
+
+static bool is_later_output(const tkr_result *r, const result_feature *f, size_t target)
+{
+    int64_t step = r->targets[target].step;
+    return f->text == 2 && f->count > 0 && step >= 0 && r->tokens[f->members[0]].step >= step;
+}
+
+/* Of several steps a feature misses its score only where no step has one. */
+static missing missing_of(const tkr_result *r, const result_run *run, size_t feature, size_t target, bool all)
+{
+    const tkr_array *a = run->scores;
+    size_t width = a->axes[1]->size, begin = all ? 0 : target, end = all ? a->axes[0]->size : target + 1;
+    bool later = true;
+    if (is_later_output(r, &r->features[feature], target))
+        return MISSING_NOTHING; /* nobody expects one */
+    for (size_t t = begin; t < end; t++) {
+        if (!isnan(a->data[t * width + feature]))
+            return MISSING_NOTHING;
+        later = later && is_later(r, &r->features[feature], t);
+    }
+    return later ? MISSING_LATER : MISSING_REMOVAL;
+}
+
+static void name_feature(const screen *s, buffer *b, size_t feature)
+{
+    size_t number = feature_number(s->result, feature);
+    name_quoted(s, b, view_of(feature_text(s->result, feature)));
+    if (number > 1)
+        buffer_format(b, " (%zu)", number);
+}
+
+static void print_missing(screen *s, const result_run *run, missing why, size_t target, bool all)
 {
     enum { NAMED = 3 };
     const tkr_result *r = s->result;
     size_t count = 0;
     buffer b;
     begin_sentence(&b);
-    for (size_t f = 0; f < rank->count; f++) {
-        if (r->features[f].text == 2 || !isnan(rank->scores[f]))
+    for (size_t f = 0; f < r->feature_count; f++) {
+        bool has_no_row = all && r->features[f].text == 2;
+        if (has_no_row || missing_of(r, run, f, target, all) != why)
             continue;
         if (count < NAMED) {
             buffer_text(&b, count > 0 ? ", " : "no score for ");
-            name_quoted(s, &b, view_of(feature_text(r, f)));
+            name_feature(s, &b, f);
         }
         count++;
     }
     if (count > NAMED)
         buffer_format(&b, " and %zu more", count - NAMED);
-    if (count > 0)
+    if (count > 0 && why == MISSING_LATER)
+        buffer_format(&b, ": %s after what is explained", count > 1 ? "they come" : "it comes");
+    else if (count > 0)
         buffer_format(&b, ": %s cannot remove %s (--removal)", run->facts.id, count > 1 ? "them" : "it");
     if (b.size > 0 || !buffer_ok(&b))
         end_sentence(s, &b, 2, 0);
     buffer_fini(&b);
+}
+
+void wording_fixed(screen *s, const result_run *run, size_t target)
+{
+    bool all = matrix_applies(s->result);
+    print_missing(s, run, MISSING_REMOVAL, target, all);
+    if (!all && run == s->result->runs) /* the same for every method */
+        print_missing(s, run, MISSING_LATER, target, all);
 }
 
 const char *wording_note(const screen *s, const result_run *run, char room[WORDING_NOTE_ROOM])
@@ -231,6 +331,8 @@ static void add_measured(const screen *s, buffer *b, const tkr_checked *c, const
     buffer_format(b, "%s(", is(c->measure, "probability") ? "p" : c->measure);
     target_name_contrast(s, b, t, false, s->minus);
     buffer_byte(b, ')');
+    if (matrix_applies(s->result))
+        buffer_format(b, " at step %lld", (long long)t->step);
 }
 
 /* Does the model do without the feature what its score says? */
@@ -240,19 +342,26 @@ static void add_check(const screen *s, buffer *b, const tkr_checked *c, const re
                       const tkr_target_facts *t)
 {
     char before[FIGURE_ROOM], after[FIGURE_ROOM];
-    const char *label = feature_text(s->result, c->feature);
     bool towards = !run->facts.is_signed || score >= 0;
     check_figures(s, c, before, after);
+    if (strcmp(before, after) == 0) {
+        buffer_text(b, "Checked: without ");
+        name_feature(s, b, c->feature);
+        buffer_text(b, ", ");
+        add_measured(s, b, c, t);
+        buffer_format(b, " stays at %s.", before);
+        return;
+    }
     if (is_confirmed(c, towards ? 1 : -1)) {
         buffer_text(b, "Checked: without ");
-        name_quoted(s, b, view_of(label));
+        name_feature(s, b, c->feature);
         buffer_text(b, ", ");
         add_measured(s, b, c, t);
         buffer_format(b, " %s from %s to %s.", towards ? "falls" : "rises", before, after);
         return;
     }
     buffer_text(b, "Checked: removing ");
-    name_quoted(s, b, view_of(label));
+    name_feature(s, b, c->feature);
     buffer_format(b, " does not %s ", towards ? "lower" : "raise");
     add_measured(s, b, c, t);
     buffer_format(b, " (%s to %s): %s and the model disagree here.", before, after, run->facts.id);
@@ -270,19 +379,18 @@ static uint32_t extreme(const ranking *rank, bool most)
 /* "superb" pushes hardest towards POSITIVE (+2.91); "thin" pushes hardest away (-1.87). */
 static void add_finding(const screen *s, buffer *b, const result_run *run, const ranking *rank, const tkr_target_facts *t)
 {
-    const tkr_result *r = s->result;
     uint32_t most = extreme(rank, true), least = extreme(rank, false);
     double up = (double)rank->scores[most], down = (double)rank->scores[least];
     char figure[FIGURE_ROOM];
     if (up > 0) {
-        name_quoted(s, b, view_of(feature_text(r, most)));
+        name_feature(s, b, most);
         buffer_text(b, run->facts.is_signed ? " pushes hardest towards " : " matters most for ");
         target_name(s, b, t, false);
         buffer_format(b, " (%s)", ranking_figure(rank, figure, up, s->options.ascii));
     }
     if (down < 0) {
         buffer_text(b, up > 0 ? "; " : "");
-        name_quoted(s, b, view_of(feature_text(r, least)));
+        name_feature(s, b, least);
         buffer_text(b, up > 0 ? " pushes hardest away" : " pushes hardest away from ");
         if (up <= 0)
             target_name(s, b, t, false);
@@ -291,14 +399,26 @@ static void add_finding(const screen *s, buffer *b, const result_run *run, const
     buffer_byte(b, '.');
 }
 
+/* The top feature is one that the removal leaves in place. */
+static void add_unchecked(const screen *s, buffer *b, const ranking *rank, const char *before, const char *after)
+{
+    buffer_text(b, before);
+    name_feature(s, b, rank->most > 0 ? extreme(rank, true) : rank->order[0]);
+    buffer_format(b, " cannot be removed (--removal)%s", after);
+}
+
 static void print_check(screen *s, const result_run *run, const ranking *rank, size_t target)
 {
     const tkr_checked *c = find_check(s, run, target);
+    bool is_unchecked = !c && target == 0 && rank->defined > 0;
     buffer b;
-    if (!c || rank->largest <= 0)
+    if (rank->largest <= 0 || (!c && !is_unchecked))
         return;
     begin_sentence(&b);
-    add_check(s, &b, c, run, (double)rank->scores[c->feature], &s->result->targets[target]);
+    if (c)
+        add_check(s, &b, c, run, (double)rank->scores[c->feature], &s->result->targets[target]);
+    else
+        add_unchecked(s, &b, rank, "Not checked: ", ".");
     end_sentence(s, &b, 2, 0);
 }
 
@@ -323,7 +443,7 @@ void wording_finding(screen *s, const result_run *run, const ranking *rank, size
     print_check(s, run, rank, target);
 }
 
-void wording_brief(screen *s, const result_run *run, size_t target)
+void wording_brief(screen *s, const result_run *run, const ranking *rank, size_t target)
 {
     const tkr_checked *c = find_check(s, run, target);
     char before[FIGURE_ROOM], after[FIGURE_ROOM], note[WORDING_NOTE_ROOM];
@@ -333,9 +453,16 @@ void wording_brief(screen *s, const result_run *run, size_t target)
         buffer_text(&b, wording_note(s, run, note));
     if (c) {
         check_figures(s, c, before, after);
-        buffer_format(&b, "%schecked: without ", s->dot);
-        name_quoted(s, &b, view_of(feature_text(s->result, c->feature)));
+        buffer_format(&b, "%schecked", s->dot);
+        if (matrix_applies(s->result))
+            buffer_format(&b, " at step %lld", (long long)s->result->targets[target].step);
+        buffer_text(&b, ": without ");
+        name_feature(s, &b, c->feature);
         buffer_format(&b, " %s %s %s", before, s->options.ascii ? "->" : "→", after);
+    }
+    if (!c && target == 0 && rank->defined > 0 && rank->largest > 0) {
+        buffer_text(&b, s->dot);
+        add_unchecked(s, &b, rank, "not checked: ", "");
     }
     if (b.size > 0 || !buffer_ok(&b))
         end_sentence(s, &b, 2, 0);
@@ -356,8 +483,7 @@ static void print_output(screen *s)
         text = view_slice(text, 1, text.size);
     visible_text(&b, text, s->options.ascii, OUTPUT_COLUMNS);
     size_t bold = b.size;
-    if (is(r->output_end, "length"))
-        buffer_format(&b, " (cut after %zu tokens: --max-new)", r->target_count);
+    add_cut(s, &b);
     end_sentence(s, &b, 0, bold);
 }
 
@@ -393,7 +519,7 @@ static void add_cell(const screen *s, buffer *b, const result_run *run, size_t c
     double score = (double)run->scores->data[cell];
     char figure[FIGURE_ROOM];
     int decimals = figure_decimals(largest);
-    name_quoted(s, b, view_of(feature_text(r, cell % r->feature_count)));
+    name_feature(s, b, cell % r->feature_count);
     buffer_text(b, verb);
     target_name(s, b, t, false);
     buffer_format(b, " at step %lld (%s)", (long long)t->step,

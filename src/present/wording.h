@@ -11,12 +11,12 @@ void wording_head(screen *s, size_t target);
 void wording_sign(screen *s, size_t target, bool any_signed, bool any_unsigned);
 /* f(baseline) + sum = ... , or why there is no such line. */
 void wording_additive(screen *s, const result_run *run, size_t target);
-/* Which features have no score because the removal cannot take them away; nothing when all have one. */
-void wording_fixed(screen *s, const result_run *run, const ranking *rank);
+/* Which features have no score, and why: the removal cannot take them away, or they come too late; nothing when all have one. */
+void wording_fixed(screen *s, const result_run *run, size_t target);
 /* "superb" pushes hardest towards ...; Checked: without "superb", ... */
 void wording_finding(screen *s, const result_run *run, const ranking *rank, size_t target);
 /* gap 0.4% · checked: without "superb" 0.98 -> 0.44 */
-void wording_brief(screen *s, const result_run *run, size_t target);
+void wording_brief(screen *s, const result_run *run, const ranking *rank, size_t target);
 /* Above a generation matrix: what was put out, how it is explained, how to read it; below: its strongest cells, and the check
  * of the first step (whose scores `first` ranks). */
 void wording_matrix_head(screen *s);

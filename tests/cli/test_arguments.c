@@ -106,6 +106,33 @@ static void test_arguments__numbers_never_wrap(void **state)
     arguments_free(&a);
 }
 
+static void test_arguments__budgets_and_shares_are_exact(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        tkr_status status;
+        uint64_t number;
+    } cases[] = {{"--budget", "2000", TKR_OK, 2000},          {"--budget", "10s", TKR_OK, 10000000},
+                 {"--budget", "0.25s", TKR_OK, 250000},       {"--budget", "1.5ms", TKR_OK, 1500},
+                 {"--budget", "1.5", TKR_E_USAGE_VALUE, 0},   {"--budget", "s", TKR_E_USAGE_VALUE, 0},
+                 {"--budget", "-1", TKR_E_USAGE_VALUE, 0},    {"--budget", "1e3", TKR_E_USAGE_VALUE, 0},
+                 {"--budget", "0", TKR_E_USAGE_RANGE, 0},     {"--budget", "99999999999999999999", TKR_E_USAGE_VALUE, 0},
+                 {"--budget", "1.2.3s", TKR_E_USAGE_VALUE, 0}, {"--wanted-error", "0.05", TKR_OK, 50000000},
+                 {"--wanted-error", "1", TKR_OK, 1000000000}, {"--wanted-error", "1.01", TKR_E_USAGE_VALUE, 0},
+                 {"--wanted-error", "0", TKR_E_USAGE_VALUE, 0}, {"--wanted-error", ".5", TKR_E_USAGE_VALUE, 0},
+                 {"--wanted-error", "5%", TKR_E_USAGE_VALUE, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        arguments a;
+        tkr_error error;
+        tkr_status status = PARSE(&a, &error, text(cases[i].name), text(cases[i].value));
+        option_id id = strcmp(cases[i].name, "--budget") == 0 ? OPTION_BUDGET : OPTION_WANTED_ERROR;
+        if (status != cases[i].status || (!status && arguments_number(&a, id, 0) != cases[i].number))
+            fail_msg("%s %s: %s", cases[i].name, cases[i].value, tkr_status_name(status));
+        arguments_free(&a);
+    }
+}
+
 static void test_arguments__suggestions_are_near(void **state)
 {
     static const struct {
@@ -177,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_arguments__the_last_use_counts),
         cmocka_unit_test(test_arguments__weaker_sources_give_way),
         cmocka_unit_test(test_arguments__numbers_never_wrap),
+        cmocka_unit_test(test_arguments__budgets_and_shares_are_exact),
         cmocka_unit_test(test_arguments__suggestions_are_near),
         cmocka_unit_test(test_arguments__methods_are_joined_and_found_back),
         cmocka_unit_test(test_arguments__every_option_is_complete),

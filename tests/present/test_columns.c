@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
+
 #include <string.h>
 #include <tokray/present.h>
 
@@ -55,6 +57,14 @@ static void test_columns__figures_read_well(void **state)
     assert_string_equal(figure_percent(out, 0.004, true), "0.4%");
     assert_string_equal(figure_probability(out, 0.981, 0.44), "0.98");
     assert_string_equal(figure_probability(out, 0.9981, 0.9989), "0.998");
+    assert_string_equal(figure_probability(out, 0.9999996, 0.999996), "1.000000");
+    assert_string_equal(figure_probability(out, 0.71, 1e-9), "0.71");
+    assert_string_equal(figure_probability(out, 1e-9, 0.71), "0.00");
+    assert_string_equal(figure_probability(out, 0.0031, (double)NAN), "0.003");
+    assert_string_equal(figure_probability(out, 0.00021, (double)NAN), "0.0002");
+    assert_string_equal(figure_probability(out, 2.4e-7, (double)NAN), "2e-7");
+    assert_string_equal(figure_probability(out, 9.7e-8, 1e-9), "1e-7");
+    assert_string_equal(figure_probability(out, 0, (double)NAN), "0.00");
     assert_string_equal(figure_count(out, 12000), "12,000");
 }
 
