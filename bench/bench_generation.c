@@ -2,7 +2,7 @@
  * Models that put out text against the physical bound: forward passes, generation matrices by gradients and greedy decoding on
  * GPT-2 and T5-small sizes.
  *
- *     bench_generation [--quick] [--threads N] [--csv FILE]
+ *     bench_generation [--quick] [--threads N] [--csv FILE] [PART OF A LINE]
  *
  * The bound is that of bench/jobs.h.  A matrix is the whole tkr_explain call with a given output and target "all": the clean
  * run, one way back a step, and the check of the finding.  The least that takes: a way back from step t walks the rows up to
@@ -12,9 +12,6 @@
  * Decoding is bound by reading: the layers' matrices and the head's once a token that is put out.  The aim 1 / 0.7 is 0.7
  * of the tokens a second that the memory allows.
  */
-#include <string.h>
-#include <tokray/tokray.h>
-
 #include "bench/jobs.h"
 
 static const char PROGRAM[] = "bench_generation";
@@ -92,10 +89,10 @@ static void run_matrix(const job *j)
 /* One way back a step. */
 static double backward_work(const sized *of, const scenario *s)
 {
-    const double head = 2 * sized_head_bytes(of) / sizeof(float);
+    const double of_head = 2 * sized_head_bytes(of) / sizeof(float);
     double flops = 0;
     for (size_t t = 1; t <= s->steps; t++)
-        flops += sized_work(of, rows_of(of, s->tokens, t), has_decoder(of) ? t : 0, 1).backward - head;
+        flops += sized_work(of, rows_of(of, s->tokens, t), has_decoder(of) ? t : 0, 1).backward - of_head;
     return flops;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Encoders against the physical bound: forward passes and methods on BERT-base and DistilBERT sizes.
  *
- *     bench_model [--quick] [--threads N] [--csv FILE]
+ *     bench_model [--quick] [--threads N] [--csv FILE] [PART OF A LINE]
  *
  * The bound is that of bench/jobs.h.  Least work: no padding, no weight gradients, the last layer and the head only where they
  * are read, nothing twice.  A method's job is the whole tkr_explain call: the clean run, the method, and the one forward pass
@@ -10,9 +10,6 @@
  *
  * Memory, by the counting allocator: what the plan said before the first call of a method, and what that call held at most.
  */
-#include <string.h>
-#include <tokray/tokray.h>
-
 #include "bench/jobs.h"
 
 static const char PROGRAM[] = "bench_model";
@@ -32,62 +29,13 @@ static void add_forwards(jobs *b, const sized *of)
 
 /* ---- methods ---- */
 
-/* The least that a call needs: passes, and how many of them have to wait for another (each reads the weights again).
- * Gradient x Input: forward, back, and the check.  Occlusion: clean run and variants at once; the check is one of the variants.
+/* Gradient x Input: forward, back, and the check.  Occlusion: clean run and variants at once; the check is one of the variants.
  * Integrated gradients: clean run, baseline and points at once, the way back of the points, and the check. */
-typedef struct method_least {
-    const char *methods;
-    double aim, forwards, forwards_a_feature, backwards, reads;
-} method_least;
-
-static const method_least methods_measured[] = {
+static const call_least methods_measured[] = {
     {"gxi", 1.3, 2, 0, 1, 3},
     {"occlusion", 1.15, 1, 1, 0, 1},
     {"ig:steps=50", 1.15, 53, 0, 50, 3},
 };
-
-static tkr_question question_of(const job *j)
-{
-    tkr_question q = tkr_question_defaults();
-    q.ids = j->ids;
-    q.id_count = j->tokens;
-    q.features = "tokens";
-    return q;
-}
-
-static void run_call(const job *j)
-{
-    const tkr_question q = question_of(j);
-    tkr_result_free(jobs_explain(j, &q));
-}
-
-static size_t features_of(const tkr_result *r, const char *methods)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%.*s.scores", (int)strcspn(methods, ":"), methods);
-    return tkr_array_extent(tkr_result_array(r, name), 1);
-}
-
-static void add_method(jobs *b, const sized *of, const method_least *least, size_t tokens, uint64_t before_model)
-{
-    enum { CLS = 2, SEP = 3 }; /* of the made vocabulary */
-    job *j = jobs_add(b, of, least->aim);
-    snprintf(j->name, sizeof j->name, "%s, %zu tokens", least->methods, tokens);
-    j->run = run_call;
-    j->methods = least->methods;
-    j->tokens = tokens;
-    for (size_t i = 0; i < tokens; i++)
-        j->ids[i] = i == 0 ? CLS : i + 1 == tokens ? SEP : sized_id(i);
-    const tkr_question q = question_of(j);
-    tkr_result *r = jobs_explain_first(j, &q, before_model);
-    const double features = (double)features_of(r, j->methods);
-    tkr_result_free(r);
-    const pass_work one = sized_work(of, tokens, 0, 1);
-    j->flops = (least->forwards + features * least->forwards_a_feature) * one.forward +
-               least->backwards * one.backward;
-    j->reads = least->reads;
-    j->read_bytes = sized_matrix_bytes(of);
-}
 
 static void add_methods(jobs *b, const sized *of, uint64_t before_model)
 {
@@ -95,7 +43,7 @@ static void add_methods(jobs *b, const sized *of, uint64_t before_model)
     for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++)
         for (size_t m = 0; m < sizeof methods_measured / sizeof *methods_measured; m++)
             if (!b->options.quick || tokens[t] == 12 || methods_measured[m].backwards < 2)
-                add_method(b, of, &methods_measured[m], tokens[t], before_model);
+                jobs_add_call(b, of, &methods_measured[m], tokens[t], before_model);
 }
 
 int main(int argc, char **argv)

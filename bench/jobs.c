@@ -59,8 +59,53 @@ tkr_result *jobs_explain_first(job *j, const tkr_question *q, uint64_t before_mo
     tkr_memory_reset_peak();
     tkr_result *r = jobs_explain(j, q);
     j->planned = (double)(plan.bytes - before_model);
+    j->packs = (double)plan.bytes_weights;
     j->held = (double)(tkr_memory_peak() - before_model);
     return r;
+}
+
+/* ---- calls over one input ---- */
+
+tkr_question jobs_question(const job *j)
+{
+    tkr_question q = tkr_question_defaults();
+    q.ids = j->ids;
+    q.id_count = j->tokens;
+    q.features = "tokens";
+    return q;
+}
+
+static void run_call(const job *j)
+{
+    const tkr_question q = jobs_question(j);
+    tkr_result_free(jobs_explain(j, &q));
+}
+
+static size_t features_of(const tkr_result *r, const char *methods)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s.scores", (int)strcspn(methods, ":"), methods);
+    return tkr_array_extent(tkr_result_array(r, name), 1);
+}
+
+void jobs_add_call(jobs *b, const sized *of, const call_least *least, size_t tokens, uint64_t before_model)
+{
+    enum { CLS = 2, SEP = 3 }; /* of the made vocabulary */
+    job *j = jobs_add(b, of, least->aim);
+    snprintf(j->name, sizeof j->name, "%s, %zu tokens", least->methods, tokens);
+    j->run = run_call;
+    j->methods = least->methods;
+    j->tokens = tokens;
+    for (size_t i = 0; i < tokens; i++)
+        j->ids[i] = i == 0 ? CLS : i + 1 == tokens ? SEP : sized_id(i);
+    const tkr_question q = jobs_question(j);
+    tkr_result *r = jobs_explain_first(j, &q, before_model);
+    const double features = (double)features_of(r, j->methods);
+    tkr_result_free(r);
+    const pass_work one = sized_work(of, tokens, 0, 1);
+    j->flops = (least->forwards + features * least->forwards_a_feature) * one.forward + least->backwards * one.backward;
+    j->reads = least->reads;
+    j->read_bytes = sized_matrix_bytes(of);
 }
 
 /* ---- rounds ---- */
@@ -148,6 +193,21 @@ static void report(const jobs *b)
     printf("memory: peak <= plan <= 1.15 x peak + 16 MiB holds for %zu of %zu calls\n", held, calls);
 }
 
+/* Leave the jobs whose line "model job" has this text in it. */
+static void choose(jobs *b, const char *text)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        char line[96];
+        snprintf(line, sizeof line, "%s %s", b->list[i].of->name, b->list[i].name);
+        if (strstr(line, text))
+            b->list[kept++] = b->list[i];
+        else
+            pass_free(b->list[i].forward);
+    }
+    b->count = kept;
+}
+
 static double most_bytes(const jobs *b)
 {
     double most = 1 << 20;
@@ -158,6 +218,8 @@ static double most_bytes(const jobs *b)
 
 void jobs_run(jobs *b)
 {
+    if (b->options.operand)
+        choose(b, b->options.operand);
     const size_t most = (size_t)most_bytes(b);
     rates_bed *bed = rates_open(b->options.threads, most);
     if (!bed)

@@ -9,6 +9,8 @@
 #ifndef BENCH_JOBS_H
 #define BENCH_JOBS_H
 
+#include <tokray/tokray.h>
+
 #include "bench/rates.h"
 #include "bench/report.h"
 #include "bench/sized.h"
@@ -28,6 +30,7 @@ typedef struct job {
     int32_t ids[TOKENS_MOST], outputs[STEPS_MOST];
     size_t tokens, steps;
     double planned, held; /* bytes of a call; 0: not measured          */
+    double packs;         /* of planned, the weights that are packed by that call */
     double seconds[ROUNDS_MOST], ratio[ROUNDS_MOST], gemm[ROUNDS_MOST], memory[ROUNDS_MOST];
 } job;
 
@@ -41,12 +44,23 @@ job *jobs_add(jobs *b, const sized *of, double aim);
 /* A pass over sequences as sized_forward makes it. */
 void jobs_add_forward(jobs *b, const sized *of, const char *name, double aim, const uint32_t *lengths, size_t sequences,
                       size_t output_length);
+/* The least that a tkr_explain call needs: passes, and how many of them have to wait for another (each reads the weights again). */
+typedef struct call_least {
+    const char *methods;
+    double aim, forwards, forwards_a_feature, backwards, reads;
+} call_least;
+/* A call over one input of an encoder with a class head: [CLS], tokens, [SEP], every token between them a feature.  The first
+ * call is made here and its memory noted. */
+void jobs_add_call(jobs *b, const sized *of, const call_least *least, size_t tokens, uint64_t before_model);
+/* The question of such a call. */
+tkr_question jobs_question(const job *j);
 /* A tkr_explain call of a question; ends the program when it fails. */
 tkr_result *jobs_explain(const job *j, const tkr_question *q);
 /* The first call: memory as planned and as held, beyond what the process held before the model.  The caller frees the result. */
 tkr_result *jobs_explain_first(job *j, const tkr_question *q, uint64_t before_model);
 
-/* Measure all jobs in turns and print the table; frees their passes. */
+/* Measure in turns all jobs, or those that the operand of the command line chooses by a part of their line ("gpt2 gxi"), and
+ * print the table; frees their passes. */
 void jobs_run(jobs *b);
 
 #endif

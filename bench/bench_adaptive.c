@@ -1,0 +1,159 @@
+/*
+ * Adaptive integrated gradients: the work that `ig:gap=G` needs for the gap that 50 fixed points leave, over 100 sentences on the
+ * bundled sentiment model.
+ *
+ *     bench_adaptive [--quick] [--threads N] [--csv FILE]
+ *
+ * For each sentence the gap g of 50 points is taken, by Gauss-Legendre (Captum's default rule) and by the midpoint rule.  Two
+ * figures each, as shares of 50 points: `asked` is the work of `ig:gap=g`, whose bound adds up the errors of the pieces without
+ * their signs; `reached` is the least work at which refining has a gap of g, found by asking for less and less.  Points whose
+ * value alone is needed and points of pieces that are cut later count as whole ones.  All figures are counts: they depend on the
+ * model and the rounding of the processor level, not on the machine's load.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <tokray/tokray.h>
+
+#include "bench/report.h"
+
+static const char PROGRAM[] = "bench_adaptive";
+static const char MODEL[] = "tiny-distilbert-sentiment";
+static const double AIM = 0.5;
+
+enum { SENTENCES = 100, QUICK_SENTENCES = 20, POINTS = 50, WORDS = 10, SENTENCE_BYTES = 256 };
+
+/* Sentence i: opening, subject, verdict; two in three go on, and every fourth ends in a reason. */
+static void sentence(size_t i, char out[SENTENCE_BYTES])
+{
+    static const char *const subjects[WORDS] = {"the film", "this story", "the second act", "her first novel", "the cast",
+                                                "the old camera", "every scene at the harbour", "the service", "the music",
+                                                "his long speech about the war"};
+    static const char *const verdicts[WORDS] = {"is a quiet joy", "was dull and slow", "never finds its feet",
+                                                "works better than it should", "left me cold", "is clever but empty",
+                                                "feels honest and warm", "is not bad at all", "wastes a good idea",
+                                                "kept us laughing to the end"};
+    static const char *const turns[WORDS] = {"but the ending is superb", "and nobody seems to care", "yet i would watch it again",
+                                             "although the jokes are stale", "and the actors are wonderful",
+                                             "but it is far too long", "while the dialogue rings true", "and that is a pity",
+                                             "even if the plot makes no sense", "but the children loved it"};
+    static const char *const reasons[WORDS] = {"because somebody finally took the time to listen", "for lack of any fresh thought",
+                                               "thanks to a brave young director", "since the script falls apart in the last hour",
+                                               "and i left the room smiling", "which is more than i had hoped for",
+                                               "as if it had been made in a hurry", "with pictures that stay in the mind",
+                                               "so save your money for something else", "and it deserves a larger audience"};
+    const size_t a = i % WORDS, b = (i / WORDS + i) % WORDS, c = (3 * i + i / WORDS) % WORDS, d = (7 * i + 2 * (i / WORDS)) % WORDS;
+    const bool goes_on = i % 3 != 0, has_reason = i % 4 == 1;
+    snprintf(out, SENTENCE_BYTES, "%s %s%s%s%s%s .", subjects[a], verdicts[b], goes_on ? " , " : "", goes_on ? turns[c] : "",
+             has_reason ? " , " : "", has_reason ? reasons[d] : "");
+}
+
+/* ---- one sentence ---- */
+
+typedef struct outcome {
+    double gap, points;
+} outcome;
+
+static outcome explain(tkr_session *s, const char *text, const char *methods)
+{
+    tkr_error error = {0};
+    tkr_question q = tkr_question_defaults();
+    tkr_run_facts run;
+    q.text = text;
+    tkr_result *r = tkr_explain(s, &q, methods, &error);
+    if (!r || !tkr_result_run(r, 0, &run))
+        report_stop(PROGRAM, text, r ? NULL : &error);
+    const outcome o = {.gap = fabs(run.gap), .points = (double)run.evaluations - 1}; /* one is the baseline */
+    tkr_result_free(r);
+    return o;
+}
+
+static outcome refine(tkr_session *s, const char *text, double gap)
+{
+    char methods[64];
+    snprintf(methods, sizeof methods, "ig:gap=%.9f", gap);
+    return explain(s, text, methods);
+}
+
+/* The least work at which refining leaves this gap at most; what 300 points do when none does. */
+static double reach(tkr_session *s, const char *text, double gap)
+{
+    static const double FIRST = 0.5, FACTOR = 0.75, LAST = 1e-5;
+    outcome o = {0};
+    for (double ask = FIRST; ask > LAST; ask *= FACTOR) {
+        o = refine(s, text, ask);
+        if (o.gap <= gap)
+            break;
+    }
+    return o.points;
+}
+
+/* ---- all ---- */
+
+typedef struct shares {
+    const char *rule;
+    double gap[SENTENCES], asked_gap[SENTENCES], asked[SENTENCES], reached[SENTENCES];
+} shares;
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts the values. */
+static double quantile(double *values, size_t count, double part)
+{
+    qsort(values, count, sizeof *values, compare_doubles);
+    return values[(size_t)(part * (double)(count - 1) + 0.5)];
+}
+
+static void measure(shares *of, tkr_session *s, size_t count, FILE *csv)
+{
+    char methods[64], text[SENTENCE_BYTES];
+    snprintf(methods, sizeof methods, "ig:steps=%d,rule=%s", POINTS, of->rule);
+    for (size_t i = 0; i < count; i++) {
+        sentence(i, text);
+        const double gap = explain(s, text, methods).gap;
+        const outcome asked = refine(s, text, gap);
+        of->gap[i] = gap;
+        of->asked_gap[i] = asked.gap;
+        of->asked[i] = asked.points / POINTS;
+        of->reached[i] = reach(s, text, gap) / POINTS;
+        if (csv)
+            fprintf(csv, "%s,%zu,%.3e,%.3e,%.2f,%.2f\n", of->rule, i, gap, asked.gap, of->asked[i], of->reached[i]);
+    }
+}
+
+static void report(shares *of, size_t count)
+{
+    printf("%-5s %11.1e %14.1e %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %6.2f\n", of->rule, quantile(of->gap, count, 0.5),
+           quantile(of->asked_gap, count, 0.5), quantile(of->asked, count, 0.25), quantile(of->asked, count, 0.5),
+           quantile(of->asked, count, 0.75), quantile(of->reached, count, 0.25), quantile(of->reached, count, 0.5),
+           quantile(of->reached, count, 0.75), AIM);
+}
+
+int main(int argc, char **argv)
+{
+    static shares rules[] = {{.rule = "gl"}, {.rule = "mid"}};
+    const report_options o = report_begin(PROGRAM, argc, argv);
+    const size_t count = o.quick ? QUICK_SENTENCES : SENTENCES;
+    tkr_error error = {0};
+    tkr_session_options options = tkr_session_options_defaults();
+    options.threads = o.threads;
+    tkr_model *model = tkr_model_open(MODEL, NULL, &error);
+    tkr_session *session = model ? tkr_session_new(model, &options, &error) : NULL;
+    if (!session)
+        report_stop(PROGRAM, MODEL, &error);
+    printf("%s\n%s, %zu sentences; work as a share of %d points: quarter, median, three quarters\n", tkr_build_info(), MODEL, count,
+           POINTS);
+    printf("%-5s %11s %14s %26s %26s %6s\n", "rule", "median gap", "gap when asked", "asked", "reached", "aim");
+    if (o.csv)
+        fputs("rule,sentence,gap,asked_gap,asked,reached\n", o.csv);
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        measure(&rules[i], session, count, o.csv);
+        report(&rules[i], count);
+    }
+    tkr_session_free(session);
+    tkr_model_close(model);
+    return report_end(&o);
+}
