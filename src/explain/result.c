@@ -120,6 +120,21 @@ const char *tkr_result_output(const tkr_result *r, const char **end)
     return r && r->inputs[2].id ? r->inputs[2].text : "";
 }
 
+const tkr_array *result_errors(const tkr_result *r, const tkr_array *scores)
+{
+    static const char ending[] = ".scores";
+    view name = view_of(scores->name);
+    size_t stem = name.size - (sizeof ending - 1);
+    if (name.size < sizeof ending || !view_is(view_slice(name, stem, name.size), ending))
+        return NULL;
+    for (size_t i = 0; i < r->array_count; i++) {
+        view other = view_of(r->arrays[i]->name);
+        if (other.size == stem + 3 && view_begins(other, view_slice(name, 0, stem)) && view_is(view_slice(other, stem, other.size), ".se"))
+            return r->arrays[i];
+    }
+    return NULL;
+}
+
 const tkr_array *tkr_result_array_at(const tkr_result *r, size_t index)
 {
     return r && index < r->array_count ? r->arrays[index] : NULL;

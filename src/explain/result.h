@@ -120,6 +120,8 @@ struct tkr_result {
 tkr_result *result_new(const char *kind, tkr_error *error);
 const char *result_text(tkr_result *r, view text);               /* copied into the result; NULL when out of memory */
 const tkr_axis *result_axis(tkr_result *r, const char *name, tkr_axis_kind kind, size_t size, const char *const *labels);
+/* The standard errors that belong to an array of scores ("smoothgrad.scores": "smoothgrad.se"); NULL: none. */
+const tkr_array *result_errors(const tkr_result *r, const tkr_array *scores);
 /* A zeroed array; name and unit are copied. */
 tkr_array *result_add_array(tkr_result *r, const char *name, const char *unit, bool is_signed, size_t rank,
                             const tkr_axis *const *axes, tkr_error *error);

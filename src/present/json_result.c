@@ -121,6 +121,7 @@ static void write_own_arrays(json_writer *w, const tkr_result *r, const char *me
 
 static bool write_top(json_writer *w, const tkr_result *r, const result_run *run, size_t most)
 {
+    const tkr_array *errors = run->scores ? result_errors(r, run->scores) : NULL;
     writer_key(w, "top");
     writer_open(w, '[', false);
     for (size_t t = 0; run->scores && t < r->target_count; t++) {
@@ -135,8 +136,12 @@ static bool write_top(json_writer *w, const tkr_result *r, const result_run *run
             writer_key_unsigned(w, "i", i);
             writer_key_text(w, "token", r->features[i].label);
             writer_key_real(w, "score", (double)rank.scores[i]);
-            writer_key(w, "stderr");
-            writer_null(w);
+            if (errors) {
+                writer_key_real(w, "stderr", (double)errors->data[t * r->feature_count + i]);
+            } else {
+                writer_key(w, "stderr");
+                writer_null(w);
+            }
             writer_key_real(w, "share", ranking_share(&rank, (double)rank.scores[i]));
             writer_close(w, '}');
         }
@@ -253,7 +258,8 @@ static void write_array(json_writer *w, const tkr_result *r, const tkr_array *a)
     writer_key_text(w, "unit", a->unit);
     writer_key_bool(w, "signed", a->is_signed);
     writer_key_text(w, "normalized", NULL);
-    writer_key_text(w, "stderr", NULL);
+    const tkr_array *errors = result_errors(r, a);
+    writer_key_text(w, "stderr", errors ? errors->name : NULL);
     if (nonfinite)
         writer_key_unsigned(w, "nonfinite", nonfinite);
     write_array_data(w, a);

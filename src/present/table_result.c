@@ -144,18 +144,19 @@ static void put_head(table *t, const char *prompt, const char *target, const cha
     put_count(t, feature);
 }
 
-static void put_feature(table *t, const tkr_result *r, const ranking *rank, const tkr_target_facts *target, const char *method,
-                        size_t i)
+static void put_feature(table *t, const tkr_result *r, const ranking *rank, size_t at, const result_run *run, size_t i)
 {
+    const tkr_target_facts *target = &r->targets[at];
+    const tkr_array *errors = result_errors(r, run->scores);
     const result_feature *f = &r->features[i];
     double score = (double)rank->scores[i];
-    put_head(t, prompt_id(r, f->text), target->id, method, (int64_t)i);
+    put_head(t, prompt_id(r, f->text), target->id, run->facts.id, (int64_t)i);
     put_text(t, f->label);
     put_count(t, f->begin);
     put_count(t, f->end);
     put_count(t, f->count ? r->tokens[f->members[0]].token.word : -1);
     put_real(t, score);
-    put_text(t, "");
+    put_real(t, errors ? (double)errors->data[at * r->feature_count + i] : (double)NAN);
     put_real(t, ranking_share(rank, score));
     put_count(t, 0);
     put_count(t, target->step);
@@ -181,7 +182,7 @@ static bool put_run(table *t, const tkr_result *r, const result_run *run, size_t
     if (!ranking_init(&rank, run, target))
         return false;
     for (size_t i = 0; i < rank.count; i++)
-        put_feature(t, r, &rank, &r->targets[target], run->facts.id, i);
+        put_feature(t, r, &rank, target, run, i);
     if (run->special_count > 0 && isfinite(rank.special))
         put_special(t, r, &rank, &r->targets[target], run);
     ranking_fini(&rank);

@@ -445,6 +445,31 @@ static void test_cli__ids_and_spans(void **state)
     assert_true(work_folder_remove(folder));
 }
 
+/* Standard errors of estimates are in the data: beside each score, and as an array that the scores name. */
+static void test_cli__estimates_carry_their_errors(void **state)
+{
+    (void)state;
+    run_result r = RUN("explain", "-q", "--json", "-M", "smoothgrad:draws=4,gxi", PLOT);
+    check_done(&r);
+    json_t *root = parse(r.out), *arrays = json_object_get(root, "arrays"), *array;
+    size_t i, named = 0;
+    json_array_foreach(arrays, i, array)
+    {
+        const char *name = json_string_value(json_object_get(array, "name")), *errors = json_string_value(json_object_get(array, "stderr"));
+        bool is_estimate = strcmp(name, "smoothgrad.scores") == 0;
+        assert_int_equal(errors != NULL, is_estimate);
+        named += is_estimate && strcmp(errors, "smoothgrad.se") == 0;
+    }
+    assert_int_equal(named, 1);
+    const json_t *methods = json_object_get(root, "methods");
+    for (size_t m = 0; m < 2; m++) {
+        const json_t *top = json_array_get(json_object_get(json_array_get(methods, m), "top"), 0);
+        assert_int_equal(json_is_real(json_object_get(top, "stderr")), m == 0);
+    }
+    json_decref(root);
+    run_free(&r);
+}
+
 static void test_cli__baseline_reaches_the_method(void **state)
 {
     (void)state;
@@ -913,6 +938,7 @@ int main(void)
         cmocka_unit_test(test_cli__an_output_that_is_a_folder),
         cmocka_unit_test(test_cli__the_configuration_file_and_variables_count_less),
         cmocka_unit_test(test_cli__ids_and_spans),
+        cmocka_unit_test(test_cli__estimates_carry_their_errors),
         cmocka_unit_test(test_cli__baseline_reaches_the_method),
         cmocka_unit_test(test_cli__task_chooses_the_head),
         cmocka_unit_test(test_cli__an_output_means_nothing_for_a_classifier),
