@@ -19,6 +19,19 @@ node encoder_layers(build *b, node x);
 /* The forward pass of BERT itself. */
 node encoder_forward(build *b);
 
+/* clang-format off */
+/* The tensors of a layer, as BERT, RoBERTa and ELECTRA call them. */
+#define ENCODER_LAYER_WEIGHTS \
+    LINEAR("@.query",           "encoder.layer.@.attention.self.query",     "C", "C"), \
+    LINEAR("@.key",             "encoder.layer.@.attention.self.key",       "C", "C"), \
+    LINEAR("@.value",           "encoder.layer.@.attention.self.value",     "C", "C"), \
+    LINEAR("@.mix",             "encoder.layer.@.attention.output.dense",   "C", "C"), \
+    NORM("@.attention_norm",    "encoder.layer.@.attention.output.LayerNorm"), \
+    LINEAR("@.up",              "encoder.layer.@.intermediate.dense",       "F", "C"), \
+    LINEAR("@.down",            "encoder.layer.@.output.dense",             "C", "F"), \
+    NORM("@.output_norm",       "encoder.layer.@.output.LayerNorm")
+/* clang-format on */
+
 /* ---- heads: the functions and tables that the macros below put together ------------------------------------------ */
 
 /* Vocabulary logits: decoder(norm(act(transform(x)))). */

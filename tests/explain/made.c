@@ -44,11 +44,25 @@ made made_open(const model_recipe *recipe, const tkr_session_options *options)
     return m;
 }
 
+made made_open_case(const char *name)
+{
+    char path[1024];
+    made m = {0};
+    tkr_error error = {0};
+    snprintf(path, sizeof path, "%s/models/%s", getenv("TOKRAY_TEST_DATA"), name);
+    m.model = tkr_model_open(path, NULL, &error);
+    m.session = m.model ? tkr_session_new(m.model, NULL, &error) : NULL;
+    if (!m.session)
+        fail_msg("%s: %s", name, error.message);
+    return m;
+}
+
 void made_close(made *m)
 {
     tkr_session_free(m->session);
     tkr_model_close(m->model);
-    work_folder_remove(m->folder);
+    if (m->folder[0])
+        work_folder_remove(m->folder);
 }
 
 /* An ordinary whole word of the vocabulary. */

@@ -15,6 +15,8 @@ typedef struct made {
 
 /* NULL options: defaults.  Fails the test when anything goes wrong. */
 made made_open(const model_recipe *recipe, const tkr_session_options *options);
+/* A case of tests/data/models, by name. */
+made made_open_case(const char *name);
 void made_close(made *m);
 
 /* A recipe by family and head with small odd sizes. */

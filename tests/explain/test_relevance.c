@@ -1,7 +1,7 @@
 /*
  * AttnLRP and CP-LRP: relevance, modified gradients, ledgers and generation matrices against reference numbers made in float64
- * elsewhere (TOKRAY_ORACLE; every array that is there is compared), and what must hold on any model (methods.md 11, INV-LRP2, 3
- * and 5).  The rules themselves, op by op, are in tests/tensor/test_ops.c and test_rules.c.
+ * elsewhere (tests/data, without modified gradients, and TOKRAY_ORACLE), and what must hold on any model (methods.md 11,
+ * INV-LRP2, 3 and 5).  The rules themselves, op by op, are in tests/tensor/test_ops.c and test_rules.c.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -37,7 +37,7 @@ typedef struct reference {
     int32_t ids[TOKENS_MOST], types[TOKENS_MOST], outputs[TOKENS_MOST];
     size_t count, output_count;
     char target[SPEC_ROOM], contrast[2 * SPEC_ROOM];
-    size_t compared;
+    size_t compared, gradients; /* arrays of relevance; of modified gradients */
 } reference;
 
 static size_t read_ints(const json_t *list, int32_t *out)
@@ -128,6 +128,15 @@ static tolerance allowed(const reference *r)
     return r->output_count ? TOLERANCE_golden_relevance_t5 : TOLERANCE_golden_relevance;
 }
 
+/* Was float32 elsewhere, too, further from float64 than golden_relevance expects?  Large contributions that cancel do that. */
+static bool is_hard(const reference *r, const struct way *w, const char *unit)
+{
+    char key[NAME_ROOM];
+    snprintf(key, sizeof key, "%s.%s", w->golden, unit);
+    const json_t *entry = json_object_get(json_object_get(r->golden->json, "lrp"), key);
+    return !r->output_count && json_number_value(json_object_get(entry, "f32_error")) > 1.5e-6;
+}
+
 /* ---- relevance, gradients, ledgers ------------------------------------------------------------------------------- */
 
 /* An array of the reference, "lrp.<rule>.<unit>.<what>". */
@@ -146,16 +155,20 @@ static void compare_rows(reference *r, const question *q, const struct way *w, c
     double relevance[TOKENS_MOST] = {0};
     size_t width = gradient_width(q);
     const real *x = pass_values(q->clean, 0);
-    const tolerance below = r->output_count ? TOLERANCE_golden_modified_t5 : TOLERANCE_golden_modified;
+    const tolerance below = is_hard(r, w, unit) ? TOLERANCE_golden_modified_hard :
+                            r->output_count     ? TOLERANCE_golden_modified_t5 : TOLERANCE_golden_modified;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < width; k++)
             relevance[i] += (double)x[(first + i) * width + k] * (double)g[(first + i) * width + k];
     snprintf(what, sizeof what, "relevance%s", ending);
     assert_true(find(r, w, unit, what, name, &want));
     assert_close_tensor(name, TENSOR(relevance, count), want, below);
+    r->compared++;
     snprintf(what, sizeof what, "grad%s", ending);
-    assert_true(find(r, w, unit, what, name, &want));
+    if (!find(r, w, unit, what, name, &want))
+        return;
     assert_close_tensor(name, TENSOR(g + first * width, count, width), want, below);
+    r->gradients++;
 }
 
 /* All rows, below the public surface. */
@@ -247,9 +260,15 @@ static void compare_public(reference *r, const struct way *w, const char *unit, 
         here[i] = (double)tkr_array_f32(a)[i];
         there[i] = want.f64[json_integer_value(json_array_get(players, i))];
     }
-    assert_close_tensor(w->scores, TENSOR(here, count), TENSOR(there, count), allowed(r));
+    assert_close_tensor(w->scores, TENSOR(here, count), TENSOR(there, count), is_hard(r, w, unit) ? TOLERANCE_golden_relevance_hard : allowed(r));
     compare_ledger(r, got, w, unit);
     tkr_result_free(got);
+}
+
+/* Relevance of every logit, and of log-probabilities where the question has one, is never missing. */
+static bool is_demanded(const reference *r, const char *unit)
+{
+    return strcmp(unit, "logit") == 0 || (strcmp(unit, "logprob") == 0 && json_object_get(json_object_get(r->golden->json, "f"), unit));
 }
 
 static void compare_case(reference *r)
@@ -260,12 +279,13 @@ static void compare_case(reference *r)
         for (size_t k = 0; k < WAYS; k++) {
             char name[NAME_ROOM];
             tensor want;
-            if (!find(r, &ways[k], measures[m], "relevance", name, &want))
+            if (!find(r, &ways[k], measures[m], "relevance", name, &want)) {
+                assert_false(is_demanded(r, measures[m]));
                 continue;
+            }
             compare_below(r, &ways[k], measures[m]);
             compare_layers(r, &ways[k], measures[m]);
             compare_public(r, &ways[k], measures[m], want);
-            r->compared++;
         }
 }
 
@@ -332,7 +352,7 @@ static void compare_matrices(reference *r)
 typedef struct sweep {
     const char *root, *stage;
     void (*compare)(reference *r);
-    size_t cases, compared;
+    size_t cases, compared, gradients;
 } sweep;
 
 static void visit_case(golden *g, const char *name, void *user)
@@ -350,23 +370,25 @@ static void visit_case(golden *g, const char *name, void *user)
     open_model(&r, s->root, file);
     s->compare(&r);
     s->compared += r.compared;
+    s->gradients += r.gradients;
     s->cases++;
     close_model(&r);
 }
 
-/* The committed vectors have relevance for some cases, another root for all of them: at_least arrays a case. */
-static void compare_everywhere(const char *stage, void (*compare)(reference *r), size_t at_least)
+/* Every case of the stage, at_least arrays a case; modified gradients are part of every root but the committed one. */
+static void compare_everywhere(const char *stage, void (*compare)(reference *r), size_t cases, size_t at_least, bool has_gradients)
 {
     for (size_t i = 0; golden_root(i); i++) {
         sweep s = {.root = golden_root(i), .stage = stage, .compare = compare};
         golden_each(s.root, visit_case, &s);
-        assert_true(s.cases >= 3);
-        assert_true(i == 0 || s.compared >= at_least * s.cases);
+        assert_true(s.cases >= (i == 0 ? cases : 3));
+        assert_true(s.compared >= at_least * s.cases);
+        assert_true(i == 0 || !has_gradients || s.gradients == s.compared);
     }
 }
 
-static void test_relevance__is_the_reference(void **state) { (void)state; compare_everywhere("gradients", compare_case, 2); }
-static void test_relevance__matrices_are_the_reference(void **state) { (void)state; compare_everywhere("generation", compare_matrices, 4); }
+static void test_relevance__is_the_reference(void **state) { (void)state; compare_everywhere("gradients", compare_case, 28, 2, true); }
+static void test_relevance__matrices_are_the_reference(void **state) { (void)state; compare_everywhere("generation", compare_matrices, 9, 4, false); }
 
 /* ---- invariants over random tiny models -------------------------------------------------------------------------- */
 

@@ -15,33 +15,11 @@
 
 #include <tokray/tokray.h>
 
+#include "explain/made.h"
 #include "explain/result.h"
 #include "support/compare.h"
 
 enum { SCORES_MOST = 512 };
-
-typedef struct opened {
-    tkr_model *model;
-    tkr_session *session;
-} opened;
-
-static opened open_case(const char *name)
-{
-    char path[1024];
-    tkr_error error = {0};
-    snprintf(path, sizeof path, "%s/models/%s", getenv("TOKRAY_TEST_DATA"), name);
-    opened o = {.model = tkr_model_open(path, NULL, &error)};
-    o.session = o.model ? tkr_session_new(o.model, NULL, &error) : NULL;
-    if (!o.session)
-        fail_msg("%s: %s", name, error.message);
-    return o;
-}
-
-static void close_case(opened *o)
-{
-    tkr_session_free(o->session);
-    tkr_model_close(o->model);
-}
 
 static tkr_question ask(const char *text, const char *at)
 {
@@ -50,15 +28,6 @@ static tkr_question ask(const char *text, const char *at)
     q.at = at;
     q.features = "tokens";
     return q;
-}
-
-static tkr_result *explain(const opened *o, const tkr_question *q, const char *methods)
-{
-    tkr_error error = {0};
-    tkr_result *r = tkr_explain(o->session, q, methods, &error);
-    if (!r)
-        fail_msg("at %s: %s", q->at, error.message);
-    return r;
 }
 
 static const struct {
@@ -88,9 +57,9 @@ static void test_sites__a_pattern_is_every_layer_by_itself(void **state)
 {
     (void)state;
     for (size_t k = 0; k < KINDS; k++) {
-        opened o = open_case(kinds[k].model);
+        made o = made_open_case(kinds[k].model);
         tkr_question q = ask_kind(k, kinds[k].layers);
-        tkr_result *all = explain(&o, &q, "gxi,ig:steps=4");
+        tkr_result *all = made_explain(&o, &q, "gxi,ig:steps=4");
         static const char *const ids[] = {"gxi", "ig"};
         for (size_t m = 0; m < 2; m++) {
             char name[32];
@@ -103,7 +72,7 @@ static void test_sites__a_pattern_is_every_layer_by_itself(void **state)
             for (size_t l = 0; l < layers; l++) {
                 const char *site = tkr_axis_label(tkr_array_axis(a, 1), l);
                 tkr_question one = ask_kind(k, site);
-                tkr_result *here = explain(&o, &one, m ? "ig:steps=4" : "gxi");
+                tkr_result *here = made_explain(&o, &one, m ? "ig:steps=4" : "gxi");
                 snprintf(name, sizeof name, "%s.scores", ids[m]);
                 const tkr_array *b = tkr_result_array(here, name);
                 double got[SCORES_MOST], want[SCORES_MOST];
@@ -123,7 +92,7 @@ static void test_sites__a_pattern_is_every_layer_by_itself(void **state)
             }
         }
         tkr_result_free(all);
-        close_case(&o);
+        made_close(&o);
     }
 }
 
@@ -132,16 +101,16 @@ static void test_sites__paths_inside_are_complete(void **state)
 {
     (void)state;
     for (size_t k = 0; k < KINDS; k++) {
-        opened o = open_case(kinds[k].model);
+        made o = made_open_case(kinds[k].model);
         tkr_question q = ask_kind(k, kinds[k].first);
-        tkr_result *r = explain(&o, &q, "ig:steps=128");
+        tkr_result *r = made_explain(&o, &q, "ig:steps=128");
         tkr_run_facts facts;
         assert_true(tkr_result_run(r, 0, &facts));
         double change = fabs(facts.full - facts.base);
         if (fabs(facts.sum - (facts.full - facts.base)) > 0.02 * fmax(change, 1e-2))
             fail_msg("%s at %s: sum %g, wanted %g", kinds[k].model, q.at, facts.sum, facts.full - facts.base);
         tkr_result_free(r);
-        close_case(&o);
+        made_close(&o);
     }
 }
 
@@ -149,9 +118,9 @@ static void test_sites__paths_inside_are_complete(void **state)
 static void test_sites__the_residual_stream_carries_everything(void **state)
 {
     (void)state;
-    opened o = open_case("bert-cls");
+    made o = made_open_case("bert-cls");
     tkr_question word = ask("a bad music", "word"), deep = ask("a bad music", "layer.1.output");
-    tkr_result *a = explain(&o, &word, "ig"), *b = explain(&o, &deep, "ig");
+    tkr_result *a = made_explain(&o, &word, "ig"), *b = made_explain(&o, &deep, "ig");
     tkr_run_facts at_word, inside;
     tkr_result_run(a, 0, &at_word);
     tkr_result_run(b, 0, &inside);
@@ -159,16 +128,16 @@ static void test_sites__the_residual_stream_carries_everything(void **state)
     assert_close_tensor("f(input)", TENSOR(&inside.full, 1), TENSOR(&at_word.full, 1), TOLERANCE_exact);
     tkr_result_free(a);
     tkr_result_free(b);
-    close_case(&o);
+    made_close(&o);
 }
 
 /* Groups of columns share out a place: heads beside each other are all heads. */
 static void test_sites__groups_of_columns_add_up(void **state)
 {
     (void)state;
-    opened o = open_case("bert-cls");
+    made o = made_open_case("bert-cls");
     tkr_question q = ask("a bad music", "layer.1.head_output");
-    tkr_result *whole = explain(&o, &q, "gxi");
+    tkr_result *whole = made_explain(&o, &q, "gxi");
     const tkr_array *a = tkr_result_array(whole, "gxi.scores");
     tkr_model_facts facts;
     tkr_model_describe(o.model, &facts);
@@ -178,7 +147,7 @@ static void test_sites__groups_of_columns_add_up(void **state)
         char at[64];
         snprintf(at, sizeof at, "layer.1.head_output[%zu:%zu]", h * width, (h + 1) * width);
         tkr_question one = ask("a bad music", at);
-        tkr_result *r = explain(&o, &one, "gxi,ig:steps=64");
+        tkr_result *r = made_explain(&o, &one, "gxi,ig:steps=64");
         for (size_t f = 0; f < count; f++)
             sum[f] += (double)tkr_array_f32(tkr_result_array(r, "gxi.scores"))[f];
         tkr_run_facts run; /* the path of one head alone is complete too */
@@ -190,13 +159,13 @@ static void test_sites__groups_of_columns_add_up(void **state)
         want[f] = (double)tkr_array_f32(a)[f];
     assert_close_tensor("heads", TENSOR(sum, count), TENSOR(want, count), TOLERANCE_linearity);
     tkr_result_free(whole);
-    close_case(&o);
+    made_close(&o);
 }
 
 static void test_sites__wrong_sites_and_methods_are_refused(void **state)
 {
     (void)state;
-    opened o = open_case("bert-cls");
+    made o = made_open_case("bert-cls");
     static const struct {
         const char *at, *method, *part;
         tkr_status status;
@@ -214,7 +183,7 @@ static void test_sites__wrong_sites_and_methods_are_refused(void **state)
         if (r || error.code != wrong[i].status || !strstr(error.message, wrong[i].part) || strcmp(error.field, "at") != 0)
             fail_msg("%s: got %s [%s] %s", wrong[i].at, tkr_status_name(error.code), error.field, error.message);
     }
-    close_case(&o);
+    made_close(&o);
 }
 
 int main(void)

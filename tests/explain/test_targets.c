@@ -15,33 +15,11 @@
 
 #include <tokray/tokray.h>
 
+#include "explain/made.h"
 #include "explain/result.h"
 #include "support/compare.h"
 
 enum { SCORES_MOST = 512 };
-
-typedef struct opened {
-    tkr_model *model;
-    tkr_session *session;
-} opened;
-
-static opened open_case(const char *name)
-{
-    char path[1024];
-    tkr_error error = {0};
-    snprintf(path, sizeof path, "%s/models/%s", getenv("TOKRAY_TEST_DATA"), name);
-    opened o = {.model = tkr_model_open(path, NULL, &error)};
-    o.session = o.model ? tkr_session_new(o.model, NULL, &error) : NULL;
-    if (!o.session)
-        fail_msg("%s: %s", name, error.message);
-    return o;
-}
-
-static void close_case(opened *o)
-{
-    tkr_session_free(o->session);
-    tkr_model_close(o->model);
-}
 
 static tkr_question ask(const char *text, const char *target)
 {
@@ -51,16 +29,7 @@ static tkr_question ask(const char *text, const char *target)
     return q;
 }
 
-static tkr_result *explain(const opened *o, const tkr_question *q, const char *methods)
-{
-    tkr_error error = {0};
-    tkr_result *r = tkr_explain(o->session, q, methods, &error);
-    if (!r)
-        fail_msg("%s: %s", q->target, error.message);
-    return r;
-}
-
-static void refuse(const opened *o, const tkr_question *q, tkr_status status, const char *field, const char *part)
+static void refuse(made *o, const tkr_question *q, tkr_status status, const char *field, const char *part)
 {
     tkr_error error = {0};
     tkr_result *r = tkr_explain(o->session, q, "gxi", &error);
@@ -92,11 +61,11 @@ static size_t scores_of(const tkr_result *r, const char *array, size_t target, d
 static void test_targets__next_is_the_prediction_of_the_last_token(void **state)
 {
     (void)state;
-    opened o = open_case("gpt2-lm");
+    made o = made_open_case("gpt2-lm");
     tkr_question q = ask("the boat was on", "next");
-    tkr_result *next = explain(&o, &q, "gxi,occlusion");
+    tkr_result *next = made_explain(&o, &q, "gxi,occlusion");
     q.target = "predicted";
-    tkr_result *predicted = explain(&o, &q, "gxi,occlusion");
+    tkr_result *predicted = made_explain(&o, &q, "gxi,occlusion");
     tkr_target_facts a = target_of(next, 0), b = target_of(predicted, 0);
     assert_int_equal(a.index, b.index);
     assert_string_equal(a.kind, "token");
@@ -106,17 +75,17 @@ static void test_targets__next_is_the_prediction_of_the_last_token(void **state)
     assert_int_equal(first.index, a.index);
     tkr_result_free(next);
     tkr_result_free(predicted);
-    close_case(&o);
+    made_close(&o);
 }
 
 /* pos:N asks how the text's own token N came: the prompt before it, with that token as its next. */
 static void test_targets__a_position_is_seen_from_what_precedes_it(void **state)
 {
     (void)state;
-    opened o = open_case("gpt2-lm");
+    made o = made_open_case("gpt2-lm");
     tkr_question q = ask("the boat was on", "pos:4");
     q.features = "tokens";
-    tkr_result *here = explain(&o, &q, "gxi");
+    tkr_result *here = made_explain(&o, &q, "gxi");
     int32_t ids[64], token = here->tokens[4].token.id;
     for (size_t i = 0; i < 4; i++)
         ids[i] = here->tokens[i].token.id;
@@ -129,7 +98,7 @@ static void test_targets__a_position_is_seen_from_what_precedes_it(void **state)
     cut.id_count = 4;
     cut.features = "tokens";
     cut.target = spec;
-    tkr_result *alone = explain(&o, &cut, "gxi");
+    tkr_result *alone = made_explain(&o, &cut, "gxi");
     double a[SCORES_MOST], b[SCORES_MOST];
     size_t count = scores_of(here, "gxi.scores", 0, a);
     assert_int_equal(scores_of(alone, "gxi.scores", 0, b), 4);
@@ -142,17 +111,17 @@ static void test_targets__a_position_is_seen_from_what_precedes_it(void **state)
     refuse(&o, &q, TKR_E_TARGET_RANGE, "target", "nothing comes before the first");
     q.target = "pos:99";
     refuse(&o, &q, TKR_E_TARGET_RANGE, "target", "position 99");
-    close_case(&o);
+    made_close(&o);
 }
 
 /* A word of several tokens: log-probabilities after each other; contrasts of unlike words are the difference of both. */
 static void test_targets__answers_of_several_tokens_add_up(void **state)
 {
     (void)state;
-    opened o = open_case("gpt2-lm");
+    made o = made_open_case("gpt2-lm");
     tkr_question q = ask("the boat was", "token:\" on the\"");
     q.features = "tokens";
-    tkr_result *both = explain(&o, &q, "gxi,ig,occlusion");
+    tkr_result *both = made_explain(&o, &q, "gxi,ig,occlusion");
     tkr_target_facts facts = target_of(both, 0);
     assert_string_equal(facts.kind, "token");
     assert_string_equal(facts.label, " on the");
@@ -160,10 +129,10 @@ static void test_targets__answers_of_several_tokens_add_up(void **state)
     assert_true(fabs(exp(facts.value) - facts.probability) < 1e-6);
     q.target = "token:\" a\"";
     q.measure = "logprob";
-    tkr_result *one = explain(&o, &q, "gxi,ig,occlusion");
+    tkr_result *one = made_explain(&o, &q, "gxi,ig,occlusion");
     q.target = "token:\" on the\"~token:\" a\"";
     q.measure = NULL;
-    tkr_result *contrast = explain(&o, &q, "gxi,ig,occlusion");
+    tkr_result *contrast = made_explain(&o, &q, "gxi,ig,occlusion");
     static const char *const arrays[] = {"gxi.scores", "ig.scores", "occlusion.scores"};
     for (size_t k = 0; k < 3; k++) {
         double a[SCORES_MOST], b[SCORES_MOST], c[SCORES_MOST];
@@ -188,13 +157,13 @@ static void test_targets__answers_of_several_tokens_add_up(void **state)
     q.target = "token:\" on the\"";
     q.measure = "prob";
     refuse(&o, &q, TKR_E_USAGE_CAPABILITY, "measure", "does not add up over");
-    close_case(&o);
+    made_close(&o);
 }
 
 static void test_targets__steps_and_outputs_are_checked(void **state)
 {
     (void)state;
-    opened o = open_case("gpt2-lm"), t5 = open_case("t5-v11"), classifier = open_case("bert-cls");
+    made o = made_open_case("gpt2-lm"), t5 = made_open_case("t5-v11"), classifier = made_open_case("bert-cls");
     tkr_question q = ask("the boat was", "gen:9");
     q.output_text = " on";
     refuse(&o, &q, TKR_E_TARGET_RANGE, "target", "step 9");
@@ -221,20 +190,20 @@ static void test_targets__steps_and_outputs_are_checked(void **state)
     q = ask("the boat was", "predicted");
     q.per_target = "sum";
     refuse(&classifier, &q, TKR_E_USAGE_CAPABILITY, "per_target", "puts out no text");
-    close_case(&o);
-    close_case(&t5);
-    close_case(&classifier);
+    made_close(&o);
+    made_close(&t5);
+    made_close(&classifier);
 }
 
 /* Whether earlier outputs are features or fixed context. */
 static void test_targets__earlier_outputs_are_features_unless_fixed(void **state)
 {
     (void)state;
-    opened o = open_case("t5-v11");
+    made o = made_open_case("t5-v11");
     tkr_question q = ask("the boat was", "gen:2");
-    tkr_result *with = explain(&o, &q, "gxi,occlusion");
+    tkr_result *with = made_explain(&o, &q, "gxi,occlusion");
     q.prompt_only = true;
-    tkr_result *without = explain(&o, &q, "gxi,occlusion");
+    tkr_result *without = made_explain(&o, &q, "gxi,occlusion");
     double a[SCORES_MOST], b[SCORES_MOST];
     size_t more = scores_of(with, "gxi.scores", 0, a), fewer = scores_of(without, "gxi.scores", 0, b);
     assert_true(more > fewer);
@@ -245,7 +214,7 @@ static void test_targets__earlier_outputs_are_features_unless_fixed(void **state
     assert_int_equal(with->features[more - 1].text, 2);
     tkr_result_free(with);
     tkr_result_free(without);
-    close_case(&o);
+    made_close(&o);
 }
 
 /* ---- encoders ---------------------------------------------------------------------------------------------------- */
@@ -254,10 +223,10 @@ static void test_targets__earlier_outputs_are_features_unless_fixed(void **state
 static void test_targets__a_long_word_gets_a_mask_a_token(void **state)
 {
     (void)state;
-    opened o = open_case("bert-mlm");
+    made o = made_open_case("bert-mlm");
     tkr_question q = ask("a [MASK] music", "token:\"unhappy\"");
     q.features = "tokens";
-    tkr_result *r = explain(&o, &q, "gxi,occlusion");
+    tkr_result *r = made_explain(&o, &q, "gxi,occlusion");
     size_t masks = 0;
     for (size_t i = 0; i < r->token_count; i++)
         masks += r->tokens[i].token.special == TKR_SPECIAL_MASK;
@@ -271,29 +240,29 @@ static void test_targets__a_long_word_gets_a_mask_a_token(void **state)
     q.text = "a [MASK] [MASK]";
     refuse(&o, &q, TKR_E_TARGET_RANGE, "target", "several masks");
     q.target = "token:\"unhappy\"@2";
-    r = explain(&o, &q, "gxi");
+    r = made_explain(&o, &q, "gxi");
     assert_int_equal(r->target_count, 1);
     tkr_result_free(r);
-    close_case(&o);
+    made_close(&o);
 }
 
 static void test_targets__a_label_at_a_token(void **state)
 {
     (void)state;
-    opened o = open_case("bert-token");
+    made o = made_open_case("bert-token");
     tkr_question q = ask("a bad music", "pos:2");
-    tkr_result *r = explain(&o, &q, "gxi,occlusion");
+    tkr_result *r = made_explain(&o, &q, "gxi,occlusion");
     tkr_target_facts facts = target_of(r, 0);
     assert_int_equal(facts.position, 2);
     assert_string_equal(facts.kind, "label");
     char spec[128];
     snprintf(spec, sizeof spec, "label:%s@2", facts.label);
     q.target = spec;
-    tkr_result *named = explain(&o, &q, "gxi");
+    tkr_result *named = made_explain(&o, &q, "gxi");
     assert_int_equal(target_of(named, 0).index, facts.index);
     assert_true(fabs(target_of(named, 0).value - facts.value) < 1e-12);
     q.target = "all";
-    tkr_result *all = explain(&o, &q, "gxi");
+    tkr_result *all = made_explain(&o, &q, "gxi");
     assert_int_equal(all->target_count, 3);
     q.target = "label:NOPE@2";
     refuse(&o, &q, TKR_E_TARGET_UNKNOWN_LABEL, "target", "no label");
@@ -307,29 +276,29 @@ static void test_targets__a_label_at_a_token(void **state)
     tkr_result_free(r);
     tkr_result_free(named);
     tkr_result_free(all);
-    close_case(&o);
+    made_close(&o);
 }
 
 static void test_targets__a_span_is_its_start_and_its_end(void **state)
 {
     (void)state;
-    opened o = open_case("bert-qa");
+    made o = made_open_case("bert-qa");
     tkr_question q = ask("who sang?", "predicted");
     q.pair = "unhappy Anna";
-    tkr_result *span = explain(&o, &q, "gxi,occlusion");
+    tkr_result *span = made_explain(&o, &q, "gxi,occlusion");
     q.target = "start";
-    tkr_result *start = explain(&o, &q, "gxi,occlusion");
+    tkr_result *start = made_explain(&o, &q, "gxi,occlusion");
     tkr_target_facts facts = target_of(start, 0);
     assert_string_equal(target_of(span, 0).kind, "span");
     assert_non_null(strstr(q.pair, target_of(span, 0).label)); /* the user's own bytes */
     assert_string_equal(facts.kind, "start");
     assert_int_equal(start->tokens[facts.position].token.text, 1); /* in the second text, where answers are */
     q.target = "all";
-    tkr_result *both = explain(&o, &q, "gxi");
+    tkr_result *both = made_explain(&o, &q, "gxi");
     assert_int_equal(both->target_count, 2);
     assert_string_equal(target_of(both, 1).kind, "end");
     q.target = "start@3~start@5";
-    tkr_result *contrast = explain(&o, &q, "gxi");
+    tkr_result *contrast = made_explain(&o, &q, "gxi");
     assert_true(target_of(contrast, 0).foil != NULL);
     q.target = "start@3~end@5";
     refuse(&o, &q, TKR_E_TARGET_SYNTAX, "target", "two starts or two ends");
@@ -341,7 +310,7 @@ static void test_targets__a_span_is_its_start_and_its_end(void **state)
     tkr_result_free(start);
     tkr_result_free(both);
     tkr_result_free(contrast);
-    close_case(&o);
+    made_close(&o);
 }
 
 /* ---- the zero baseline, refinement ------------------------------------------------------------------------------- */
@@ -349,8 +318,8 @@ static void test_targets__a_span_is_its_start_and_its_end(void **state)
 static void test_targets__a_baseline_that_does_not_converge_is_refused(void **state)
 {
     (void)state;
-    opened t5 = open_case("t5-v11"), llama = open_case("llama-lm"), gpt2 = open_case("gpt2-lm");
-    const opened *all[] = {&t5, &llama, &gpt2};
+    made t5 = made_open_case("t5-v11"), llama = made_open_case("llama-lm"), gpt2 = made_open_case("gpt2-lm");
+    made *all[] = {&t5, &llama, &gpt2};
     for (size_t i = 0; i < 3; i++) {
         tkr_question q = ask("the boat was", "predicted");
         q.max_new = 2;
@@ -359,11 +328,11 @@ static void test_targets__a_baseline_that_does_not_converge_is_refused(void **st
         assert_int_equal(r == NULL, i < 2);
         assert_int_equal(error.code, i < 2 ? TKR_E_USAGE_BASELINE : TKR_OK);
         tkr_result_free(r);
-        tkr_result_free(explain(all[i], &q, "ig:baseline=zero,force=1"));
+        tkr_result_free(made_explain(all[i], &q, "ig:baseline=zero,force=1"));
     }
-    close_case(&t5);
-    close_case(&llama);
-    close_case(&gpt2);
+    made_close(&t5);
+    made_close(&llama);
+    made_close(&gpt2);
 }
 
 int main(void)

@@ -30,14 +30,7 @@ static const weight_row_def weights[] = {
     STORED("position",          "embeddings.position_embeddings.weight",    "P C"),
     STORED("segment",           "embeddings.token_type_embeddings.weight",  "S C"),
     NORM("norm",                "embeddings.LayerNorm"),
-    LINEAR("@.query",           "encoder.layer.@.attention.self.query",     "C", "C"),
-    LINEAR("@.key",             "encoder.layer.@.attention.self.key",       "C", "C"),
-    LINEAR("@.value",           "encoder.layer.@.attention.self.value",     "C", "C"),
-    LINEAR("@.mix",             "encoder.layer.@.attention.output.dense",   "C", "C"),
-    NORM("@.attention_norm",    "encoder.layer.@.attention.output.LayerNorm"),
-    LINEAR("@.up",              "encoder.layer.@.intermediate.dense",       "F", "C"),
-    LINEAR("@.down",            "encoder.layer.@.output.dense",             "C", "F"),
-    NORM("@.output_norm",       "encoder.layer.@.output.LayerNorm"),
+    ENCODER_LAYER_WEIGHTS,
     END_WEIGHTS,
 };
 /* clang-format on */
