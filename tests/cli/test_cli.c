@@ -610,7 +610,9 @@ static void test_cli__transcripts_of_each_task(void **state)
     check_transcript("demo-class.txt", RUN("demo", "class"));
     check_transcript("demo-mask.txt", RUN("demo", "mask"));
     check_transcript("demo-next.txt", RUN("demo", "next"));
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* half a minute there, and the next is the same question */
     check_transcript("demo-date.txt", RUN("demo", "date"));
+#endif
     check_transcript("demo-date-40.txt", RUN("demo", "date", "--width", "40", "--ascii"));
     check_transcript("date-step.txt", RUN("explain", "-q", "-m", "tiny-t5-tasks", "-t", "gen:7", "date: March 5th, 1999"));
 }
@@ -904,8 +906,8 @@ static void test_cli__demo_leads_on(void **state)
     char sentence[256];
     snprintf(sentence, sizeof sentence, "%s", line + strlen("edit the sentence: tokray explain \""));
     sentence[strcspn(sentence, "\"")] = '\0';
-    run_result one = RUN("demo", "date");
-    assert_non_null(strstr(one.out, "edit the sentence: tokray explain -m tiny-t5-tasks -t all \"date: March 5th, 1999\""));
+    run_result one = RUN("demo", "mask");
+    assert_non_null(strstr(one.out, "edit the sentence: tokray explain -m tiny-bert-mlm "));
     run_free(&one);
     run_result next = RUN("explain", "-q", sentence); /* what it suggests works */
     check_done(&next);
