@@ -34,10 +34,9 @@ class Decoder(Net):
 
     def attend(self, q, k, v, scale, seen):
         """q, k, v [B, H, n, D] -> ([B, n, H D], probabilities).  A query without any key is a removed one: zeros, never read."""
-        scores = torch.matmul(q, k.transpose(2, 3)) * scale
-        probs = torch.softmax(torch.where(seen, scores, torch.full_like(scores, -math.inf)), dim=-1)
+        probs = self.rule.softmax(self.rule.scores(torch.matmul(q, k.transpose(2, 3)) * scale), seen)
         probs = torch.where(seen.any(-1, keepdim=True), probs, torch.zeros_like(probs))
-        mixed = torch.matmul(probs, v).permute(0, 2, 1, 3)
+        mixed = self.rule.mixed(probs, v).permute(0, 2, 1, 3)
         return mixed.reshape(*mixed.shape[:2], -1), probs
 
     def logits(self, x, ids):
@@ -72,10 +71,10 @@ class Decoder(Net):
 
 class Gpt2(Decoder):
     def placed(self, words, positions):
-        return words + self.get("wpe.weight")[positions]
+        return self.rule.added("position", words, self.get("wpe.weight")[positions])
 
     def conv(self, x, name):
-        return torch.matmul(x, self.get(name + ".weight")) + self.get(name + ".bias")
+        return self.rule.added("linear", torch.matmul(x, self.get(name + ".weight")), self.get(name + ".bias"))
 
     def layer(self, x, index, positions, seen):
         at = self.layer_at(index)
@@ -85,7 +84,7 @@ class Gpt2(Decoder):
             scale /= index + 1
         mixed, probs = self.attend(q, k, v, scale, seen)
         x = x + self.conv(mixed, at + "attn.c_proj")
-        return x + self.conv(self.act(self.conv(self.norm(x, at + "ln_2"), at + "mlp.c_fc")), at + "mlp.c_proj"), probs
+        return x + self.conv(self.active(self.conv(self.norm(x, at + "ln_2"), at + "mlp.c_fc")), at + "mlp.c_proj"), probs
 
 
 class Opt(Decoder):
@@ -96,7 +95,8 @@ class Opt(Decoder):
 
     def project(self, x, name):
         y = torch.matmul(x, self.get(name + ".weight").T)
-        return y + self.get(name + ".bias") if self.config.get("enable_bias", True) and "project" not in name else y
+        has_bias = self.config.get("enable_bias", True) and "project" not in name
+        return self.rule.added("linear", y, self.get(name + ".bias")) if has_bias else y
 
     def enter(self, x):
         return self.project(x, "decoder.project_in") if self.words.shape[1] != self.d else x
@@ -105,7 +105,7 @@ class Opt(Decoder):
         return self.project(x, "decoder.project_out") if self.words.shape[1] != self.d else x
 
     def placed(self, words, positions):
-        return self.enter(words) + self.get("decoder.embed_positions.weight")[positions + 2]
+        return self.rule.added("position", self.enter(words), self.get("decoder.embed_positions.weight")[positions + 2])
 
     def last_norm(self, x):
         return self.norm(x, "decoder.final_layer_norm") if self.has_last_norm else None
@@ -118,7 +118,7 @@ class Opt(Decoder):
         x = x + self.project(mixed, at + "self_attn.out_proj")
         x = x if self.before else self.norm(x, at + "self_attn_layer_norm")
         y = self.norm(x, at + "final_layer_norm") if self.before else x
-        x = x + self.project(self.act(self.project(y, at + "fc1")), at + "fc2")
+        x = x + self.project(self.active(self.project(y, at + "fc1")), at + "fc2")
         return x if self.before else self.norm(x, at + "final_layer_norm"), probs
 
 
@@ -149,14 +149,15 @@ class Llama(Decoder):
         return torch.where(waves > old / low, plain / factor, torch.where(waves < old / high, plain, between))
 
     def norm(self, x, name):
-        return x / torch.sqrt((x * x).mean(-1, keepdim=True) + self.eps) * self.get(name + ".weight")
+        return x / self.rule.factor(torch.sqrt((x * x).mean(-1, keepdim=True) + self.eps)) * self.get(name + ".weight")
 
     def placed(self, words, positions):
         return words
 
     def project(self, x, name):
         y = torch.matmul(x, self.get(name + ".weight").T)
-        return y + self.get(name + ".bias") if self.prefix + name + ".bias" in self.weights else y
+        has_bias = self.prefix + name + ".bias" in self.weights
+        return self.rule.added("linear", y, self.get(name + ".bias")) if has_bias else y
 
     def rotated(self, x, positions):
         """Pairs (i, i + D/2) turned by position times frequency i.  x [B, heads, n, D]"""
@@ -179,5 +180,5 @@ class Llama(Decoder):
         mixed, probs = self.attend(q, k, v, 1.0 / math.sqrt(self.size), seen)
         x = x + self.project(mixed, at + "self_attn.o_proj")
         y = self.norm(x, at + "post_attention_layernorm")
-        gate = self.act(self.project(y, at + "mlp.gate_proj"))
-        return x + self.project(gate * self.project(y, at + "mlp.up_proj"), at + "mlp.down_proj"), probs
+        gate = self.active(self.project(y, at + "mlp.gate_proj"))
+        return x + self.project(self.rule.gated(gate, self.project(y, at + "mlp.up_proj")), at + "mlp.down_proj"), probs

@@ -25,9 +25,10 @@ class Roberta(Net):
 
     def logits(self, x):
         if self.head == "mlm":
-            y = self.norm(gelu(self.linear(x, "lm_head.dense", False)), "lm_head.layer_norm", False)
-            return torch.matmul(y, self.words.T) + next(self.weights[name] for name in self.names["bias"] if name in self.weights)
-        return self.linear(torch.tanh(self.linear(x[:, 0], "classifier.dense", False)), "classifier.out_proj", False)
+            y = self.norm(self.rule.active(gelu, self.linear(x, "lm_head.dense", False)), "lm_head.layer_norm", False)
+            bias = next(self.weights[name] for name in self.names["bias"] if name in self.weights)
+            return self.rule.added("linear", torch.matmul(y, self.words.T), bias)
+        return self.linear(self.rule.active(torch.tanh, self.linear(x[:, 0], "classifier.dense", False)), "classifier.out_proj", False)
 
 
 class Electra(Net):
@@ -36,12 +37,12 @@ class Electra(Net):
 
     def logits(self, x):
         if self.head == "mlm":
-            y = self.norm(gelu(self.linear(x, "generator_predictions.dense", False)), "generator_predictions.LayerNorm", False)
-            return torch.matmul(y, self.words.T) + self.weights["generator_lm_head.bias"]
+            y = self.norm(self.rule.active(gelu, self.linear(x, "generator_predictions.dense", False)), "generator_predictions.LayerNorm", False)
+            return self.rule.added("linear", torch.matmul(y, self.words.T), self.weights["generator_lm_head.bias"])
         if self.head == "disc":  # one logit a token: was it replaced?
-            y = self.act(self.linear(x, "discriminator_predictions.dense", False))
+            y = self.active(self.linear(x, "discriminator_predictions.dense", False))
             return self.linear(y, "discriminator_predictions.dense_prediction", False)
-        return self.linear(gelu(self.linear(x[:, 0], "classifier.dense", False)), "classifier.out_proj", False)
+        return self.linear(self.rule.active(gelu, self.linear(x[:, 0], "classifier.dense", False)), "classifier.out_proj", False)
 
 
 class Albert(Net):
@@ -59,6 +60,6 @@ class Albert(Net):
 
     def logits(self, x):
         if self.head == "mlm":
-            y = self.norm(self.act(self.linear(x, "predictions.dense", False)), "predictions.LayerNorm", False)
-            return torch.matmul(y, self.words.T) + self.weights["predictions.bias"]
-        return self.linear(torch.tanh(self.linear(x[:, 0], "pooler")), "classifier", False)
+            y = self.norm(self.active(self.linear(x, "predictions.dense", False)), "predictions.LayerNorm", False)
+            return self.rule.added("linear", torch.matmul(y, self.words.T), self.weights["predictions.bias"])
+        return self.linear(self.rule.active(torch.tanh, self.linear(x[:, 0], "pooler")), "classifier", False)

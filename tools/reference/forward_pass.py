@@ -2,6 +2,7 @@
 
 The idea: one post-norm encoder with a table of tensor names for each family.  Word embeddings, their sum with the
 positions and the state after the first norm can be replaced, so gradients can end in each of them; keys can be hidden.
+`rule` says how gradients return (relevance_rules.py): what it may change is computed through it.
 The other families are classes on top of this one: forward_encoders.py, forward_decoders.py, forward_t5.py.
 Known to go wrong: DistilBERT's classifier uses ReLU where BERT's pooler uses tanh, its norm eps is fixed at 1e-12, and
 the masked-LM head uses the activation of the config.
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import torch
 
 from containers import read_folder, read_json
+from relevance_rules import Gradient
 
 NAMES = {
     "bert": {"prefix": "bert.", "layer": "encoder.layer.%d.", "q": "attention.self.query", "k": "attention.self.key",
@@ -60,6 +62,7 @@ class Net:
         self.labels = len(config.get("id2label", ())) if self.head in ("cls", "token") else 0
         self.problem = config.get("problem_type")
         self.words = self.get(word)
+        self.rule = Gradient()
 
     def first(self, *keys, absent=None):
         """The config's value under the family's name for it."""
@@ -73,12 +76,15 @@ class Net:
         return self.weights[full]
 
     def linear(self, x, name, body=True):
-        return torch.matmul(x, self.get(name + ".weight", body).T) + self.get(name + ".bias", body)
+        return self.rule.added("linear", torch.matmul(x, self.get(name + ".weight", body).T), self.get(name + ".bias", body))
 
     def norm(self, x, name, body=True):
         centred = x - x.mean(-1, keepdim=True)
         spread = torch.sqrt((centred * centred).mean(-1, keepdim=True) + self.eps)
-        return centred / spread * self.get(name + ".weight", body) + self.get(name + ".bias", body)
+        return self.rule.added("layernorm", centred / self.rule.factor(spread) * self.get(name + ".weight", body), self.get(name + ".bias", body))
+
+    def active(self, x):
+        return self.rule.active(self.act, x)
 
     def split_heads(self, x):
         batch, n, _ = x.shape
@@ -99,26 +105,24 @@ class Net:
         """One block: (output, attention probabilities [B, H, query, key])."""
         at = self.layer_at(index)
         q, k, v = (self.split_heads(self.linear(x, at + self.names[part])) for part in "qkv")
-        scores = torch.matmul(q, k.transpose(2, 3)) / math.sqrt(self.d // self.heads)
-        if visible is not None:
-            scores = torch.where(visible[:, None, None, :], scores, torch.full_like(scores, -math.inf))
-        probs = torch.softmax(scores, dim=-1)
-        mixed = torch.matmul(probs, v).permute(0, 2, 1, 3).reshape(x.shape)
+        scores = self.rule.scores(torch.matmul(q, k.transpose(2, 3)) / math.sqrt(self.d // self.heads))
+        probs = self.rule.softmax(scores, None if visible is None else visible[:, None, None, :])
+        mixed = self.rule.mixed(probs, v).permute(0, 2, 1, 3).reshape(x.shape)
         x = self.norm(x + self.linear(mixed, at + self.names["o"]), at + self.names["norm1"])
-        hidden = self.act(self.linear(x, at + self.names["up"]))
+        hidden = self.active(self.linear(x, at + self.names["up"]))
         return self.norm(x + self.linear(hidden, at + self.names["down"]), at + self.names["norm2"]), probs
 
     def logits(self, x):
         """[B, n, V] of a masked LM, [B, n, C] of a token head, [B, C] of a classifier."""
         if self.head == "mlm":
-            y = self.norm(self.act(self.linear(x, self.names["transform"], False)), self.names["transform_norm"], False)
+            y = self.norm(self.active(self.linear(x, self.names["transform"], False)), self.names["transform_norm"], False)
             bias = next(self.weights[name] for name in self.names["bias"] if name in self.weights)
-            return torch.matmul(y, self.words.T) + bias
+            return self.rule.added("linear", torch.matmul(y, self.words.T), bias)
         if self.head in ("token", "qa"):
             return self.linear(x, "classifier" if self.head == "token" else "qa_outputs", False)
         if self.family == "bert":
-            return self.linear(torch.tanh(self.linear(x[:, 0], "pooler.dense")), "classifier", False)
-        return self.linear(ACTIVATIONS["relu"](self.linear(x[:, 0], "pre_classifier", False)), "classifier", False)
+            return self.linear(self.rule.active(torch.tanh, self.linear(x[:, 0], "pooler.dense")), "classifier", False)
+        return self.linear(self.rule.active(ACTIVATIONS["relu"], self.linear(x[:, 0], "pre_classifier", False)), "classifier", False)
 
     def run(self, ids, types=None, positions=None, words=None, summed=None, embedded=None, visible=None):
         """ids [B, n].  words, summed, embedded [B, n, d] replace the embeddings at their three stages; visible [B, n]."""
@@ -126,10 +130,10 @@ class Net:
         if positions is None:
             positions = self.positions(ids)
         if summed is None:
-            summed = words + self.get("embeddings.position_embeddings.weight")[positions]
+            summed = self.rule.added("position", words, self.get("embeddings.position_embeddings.weight")[positions])
             if self.typed:
                 types = torch.zeros_like(ids) if types is None else types
-                summed = summed + self.get("embeddings.token_type_embeddings.weight")[types]
+                summed = self.rule.added("segment", summed, self.get("embeddings.token_type_embeddings.weight")[types])
         x = self.enter(self.norm(summed, "embeddings.LayerNorm")) if embedded is None else embedded
         hidden, attention = [x], []
         for index in range(self.layers):

@@ -29,7 +29,7 @@ class T5(Net):
         self.scale = self.d ** -0.5 if config.get("tie_word_embeddings", True) else 1.0
 
     def norm(self, x, name):
-        return x / torch.sqrt((x * x).mean(-1, keepdim=True) + self.eps) * self.get(name + ".weight")
+        return x / self.rule.factor(torch.sqrt((x * x).mean(-1, keepdim=True) + self.eps)) * self.get(name + ".weight")
 
     def project(self, x, name):
         return torch.matmul(x, self.get(name + ".weight").T)
@@ -56,18 +56,18 @@ class T5(Net):
         return table[torch.tensor(buckets)].permute(2, 0, 1)
 
     def attend(self, x, source, at, added, seen):
-        """(what is added to x, probabilities).  seen [B or 1, 1, query or 1, key]"""
+        """(what is added to x, probabilities).  added: to the scores; seen [B or 1, 1, query or 1, key]"""
         def heads(y, name):
             return self.project(y, at + name).reshape(y.shape[0], y.shape[1], self.heads, -1).permute(0, 2, 1, 3)
-        scores = torch.matmul(heads(x, "q"), heads(source, "k").transpose(2, 3)) + added
-        probs = torch.softmax(torch.where(seen, scores, torch.full_like(scores, -math.inf)), dim=-1)
-        mixed = torch.matmul(probs, heads(source, "v")).permute(0, 2, 1, 3)
+        scores = self.rule.scores(torch.matmul(heads(x, "q"), heads(source, "k").transpose(2, 3)))
+        probs = self.rule.softmax(scores if added is None else self.rule.added("relbias", scores, added), seen)
+        mixed = self.rule.mixed(probs, heads(source, "v")).permute(0, 2, 1, 3)
         return self.project(mixed.reshape(*x.shape[:2], -1), at + "o"), probs
 
     def feed(self, x, at):
         if self.gated:
-            return self.project(self.act(self.project(x, at + "wi_0")) * self.project(x, at + "wi_1"), at + "wo")
-        return self.project(self.act(self.project(x, at + "wi")), at + "wo")
+            return self.project(self.rule.gated(self.active(self.project(x, at + "wi_0")), self.project(x, at + "wi_1")), at + "wo")
+        return self.project(self.active(self.project(x, at + "wi")), at + "wo")
 
     def stack(self, stack, x, seen, named, source=None, source_seen=None):
         """All layers of the encoder, or of the decoder when there is a source; the state after the last norm."""
@@ -78,7 +78,7 @@ class T5(Net):
             change, probs = self.attend(*2 * [self.norm(x, at + "0.layer_norm")], at + "0.SelfAttention.", added, seen)
             x, named[f"{stack}.attention.probs.{layer}"] = x + change, probs
             if source is not None:
-                change, probs = self.attend(self.norm(x, at + "1.layer_norm"), source, at + "1.EncDecAttention.", 0.0, source_seen)
+                change, probs = self.attend(self.norm(x, at + "1.layer_norm"), source, at + "1.EncDecAttention.", None, source_seen)
                 x, named[f"{stack}.cross.probs.{layer}"] = x + change, probs
             last = at + ("1" if source is None else "2")
             x = x + self.feed(self.norm(x, last + ".layer_norm"), last + ".DenseReluDense.")

@@ -14,6 +14,8 @@ import torch
 
 from containers import Golden, read_json
 from questions import Question
+from relevance_goldens import ruled
+from relevance_rules import RULES
 
 STEPS = 4
 KINDS = ("logit", "logprob")
@@ -65,20 +67,29 @@ def gradients(forced, pick):
             torch.cat([grad[0].norm(dim=-1) for grad in found]))
 
 
+def by_step(forced, golden, kind):
+    """Matrices of (input times gradient, L2 norm of the gradient) under the net's rule."""
+    product, size = blank(forced), blank(forced)
+    for step in range(forced.steps):
+        end = forced.own(step) + 1
+        one, norm = gradients(forced, lambda scores: scores[kind][0, step])
+        if one[end:].abs().sum() != 0:
+            raise ValueError(f"{golden.base}: the future takes part")
+        product[step, :end], size[step, :end] = one[:end], norm[:end]
+    whole, _ = gradients(forced, lambda scores: scores[kind].sum())
+    if (torch.nansum(product, 0) - whole).abs().max() > 1e-10:
+        raise ValueError(f"{golden.base}: {kind}, the steps do not add up to the sum")
+    return product, size
+
+
 def put_gradients(forced, golden):
     for kind in KINDS:
-        product, size = blank(forced), blank(forced)
-        for step in range(forced.steps):
-            end = forced.own(step) + 1
-            one, norm = gradients(forced, lambda scores: scores[kind][0, step])
-            if one[end:].abs().sum() != 0:
-                raise ValueError(f"{golden.base}: the future takes part")
-            product[step, :end], size[step, :end] = one[:end], norm[:end]
-        whole, _ = gradients(forced, lambda scores: scores[kind].sum())
-        if (torch.nansum(product, 0) - whole).abs().max() > 1e-10:
-            raise ValueError(f"{golden.base}: {kind}, the steps do not add up to the sum")
+        product, size = by_step(forced, golden, kind)
         golden.put(f"gradxinput.{kind}", product, with_nan=True)
         golden.put(f"saliency.l2.{kind}", size, with_nan=True)
+        for rule in RULES:
+            with ruled(forced.net, rule):
+                golden.put(f"{rule}.{kind}", by_step(forced, golden, kind)[0], with_nan=True)
 
 
 def put_occlusion(forced, golden):

@@ -9,37 +9,15 @@ import numpy as np
 import torch
 
 import folders
+import relevance_goldens
+import sampling_goldens
 from containers import Golden, random_state
+from quadrature import f_of, gradient, nodes
 from questions import Question
 
 RULES = [("gl", 32), ("gl", 50), ("gl", 8), ("mid", 32), ("left", 32), ("right", 32), ("trap", 32)]
 CHUNK = 512
 MOST_POINTS = 200000  # of one bisection; honest ones stay below 50000
-
-
-def gradient(question, words, kind, place="words"):
-    """Gradient of f at word embeddings [B, n, d], each line by itself.  place: which argument of `run` they are."""
-    words = words.detach().requires_grad_(True)
-    run = question.run(len(words), **{place: words})
-    return torch.autograd.grad(question.score(run, kind).sum(), words)[0]
-
-
-def f_of(question, words, kind):
-    with torch.no_grad():
-        return question.score(question.run(len(words), words=words), kind)
-
-
-def nodes(rule, m):
-    """Points and weights on [0, 1]."""
-    steps, equal = np.arange(m), np.full(m, 1.0 / m)
-    if rule == "gl":
-        points, weights = np.polynomial.legendre.leggauss(m)
-        return 0.5 + 0.5 * points, 0.5 * weights
-    if rule == "trap":
-        weights = np.full(m, 1.0 / (m - 1))
-        weights[[0, -1]] *= 0.5
-        return steps / (m - 1), weights
-    return (steps + {"left": 0.0, "mid": 0.5, "right": 1.0}[rule]) / m, equal
 
 
 def integrand(question, kind, words, base, points):
@@ -196,5 +174,7 @@ def make(out, case):
         for kind in question.kinds if name == question.baseline else ("logit",):
             put_path(question, golden, words, name, kind)
     check_swap(question, words, golden)
+    sampling_goldens.put(question, golden, words)
+    relevance_goldens.put(question, golden)
     golden.json["agreement"] = {"directional derivative vs finite difference": worst}
     golden.save()

@@ -45,7 +45,7 @@ def first_id(tokenizer, *tokens):
 class Question:
     def __init__(self, out, case):
         folder = os.path.join(out, "models", case)
-        self.case, self.net = case, open_net(folder)
+        self.case, self.folder, self.net = case, folder, open_net(folder)
         self.tokenizer = tokenizer_of(folder, folders.case_of(case))
         self.name = "pair" if case == "bert-pair" else "explain"
         self.entry = entry = read_json(os.path.join(out, "golden", case + ".json"))["inputs"][self.name]
