@@ -6,7 +6,6 @@
 
 #include "base/failure.h"
 #include "base/size.h"
-#include "explain/limits.h"
 
 /* Heap beside blocks and packs: graphs, batch arrays, result, remembered variants, what products borrow. */
 static size_t small_bytes(const question *q, size_t sequences, size_t targets, size_t runs, uint64_t variants)
@@ -17,8 +16,10 @@ static size_t small_bytes(const question *q, size_t sequences, size_t targets, s
     size_t rows = sequences * q->length * per_row + q->length * per_token;
     size_t scores = runs * targets * (q->length + q->feature_count) * 16;
     size_t remembered = (size_t)(variants + 64) * 4 * (words * 8 + targets * sizeof(score) + 1);
+    size_t seeds_held = sequences * question_shape(q, sequences, true).seeds + question_shape(q, 1, true).seeds;
+    size_t heads = seeds_held * q->reads * q->model->config.hidden * sizeof(real);
     size_t products = (size_t)pool_threads(q->session->threads) * gemm_scratch_bytes(q->model->kernels);
-    return fixed + seeds + rows + scores + remembered + products + model_outputs(q->model) * 16;
+    return fixed + seeds + heads + rows + scores + remembered + products + model_outputs(q->model) * 16;
 }
 
 /* Bytes and work of a pass over `sequences` copies of the input. */
@@ -54,8 +55,7 @@ static tkr_status fit(const question *q, size_t wanted, bool backward, size_t ro
 /* Variants or points to run at once when `needed` are asked for in one call. */
 static size_t wanted_sequences(const question *q, uint64_t needed)
 {
-    const tkr_session *s = q->session;
-    size_t rows = s->options.batch_rows ? s->options.batch_rows : limits_batch_rows(&s->model->config);
+    size_t rows = question_batch_rows(q);
     uint64_t most = rows / q->length ? rows / q->length : 1, asked = needed ? needed : 1, batches = (asked + most - 1) / most;
     return (size_t)((asked + batches - 1) / batches); /* batches are nearly equal */
 }

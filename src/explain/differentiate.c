@@ -1,6 +1,7 @@
 /*
  * Gradients at many points.  The points are sequences of one batch with the same ids; an intervention at the question's place
- * writes their rows in (on a line from + alpha (to - from)), one backward pass a target gives the gradients of all points at once.
+ * writes their rows in (on a line from + alpha (to - from)), one backward pass gives the gradients of all points at once, and of
+ * several targets where that makes no more rows than a batch has.
  */
 #include "explain/differentiate.h"
 
@@ -244,19 +245,43 @@ static void fill_seed(const question *q, const pass *p, size_t t, real *seed)
         target_seed(q, &q->targets[t], p, k, seed);
 }
 
-/* One forward and a backward a target over a batch of points. */
+/* <seed, logits> over all read rows. */
+static double sum_seed(const question *q, const pass *p, const real *seed)
+{
+    size_t count = p->batch.targets * model_outputs(q->model);
+    return count ? q->model->kernels->dot(seed, pass_logits(p, 0, 0), count) : 0;
+}
+
+tkr_status ways_back_walk(ways_back *w, tkr_error *error)
+{
+    size_t left = w->q->target_count - w->first;
+    w->count = left < w->p->shape.seeds ? left : w->p->shape.seeds;
+    tkr_status status = TKR_OK;
+    for (size_t i = 0; !status && i < w->count; i++) {
+        fill_seed(w->q, w->p, w->first + i, w->seed);
+        if (w->seeded)
+            w->seeded[i] = sum_seed(w->q, w->p, w->seed);
+        status = pass_seed(w->p, i, w->seed, error);
+    }
+    return status ? status : pass_backward(w->p, w->rule, w->count, w->absorbed, error);
+}
+
+/* One forward run and the ways back of all targets over a batch of points. */
 static tkr_status visit_batch(const question *q, pass *p, size_t first, real *seed, const point_set *points, const char *phase,
                               tkr_error *error)
 {
     const size_t count = points->count;
     tkr_status status = pass_forward(p, error);
-    for (size_t t = 0; !status && t < q->target_count; t++) {
-        fill_seed(q, p, t, seed);
+    const size_t sequences = p->batch.sequences;
+    ways_back w = {.q = q, .p = p, .seed = seed};
+    for (; !status && w.first < q->target_count; w.first += w.count) {
         status = session_tell(q->session, phase, "points", first, count, error); /* a batch may hold hundreds of targets */
         if (!status)
-            status = pass_backward(p, seed, error);
-        for (size_t k = 0; !status && k < p->batch.sequences; k++)
-            points->visit(points->user, first + k, t, pass_gradient(p, k), target_value(q, &q->targets[t], p, k));
+            status = ways_back_walk(&w, error);
+        for (size_t i = 0; !status && i < w.count * sequences; i++) {
+            size_t t = w.first + i / sequences, k = i % sequences;
+            points->visit(points->user, first + k, t, pass_gradient(p, i), target_value(q, &q->targets[t], p, k));
+        }
     }
     return status;
 }
@@ -337,13 +362,6 @@ tkr_status differentiate(const question *q, const endpoint *from, const endpoint
     return differentiate_points(q, &on_line, sequences, phase, NULL, error);
 }
 
-/* <seed, logits> over all read rows. */
-static double sum_seed(const question *q, const real *seed)
-{
-    size_t count = q->clean->batch.targets * model_outputs(q->model);
-    return count ? q->model->kernels->dot(seed, pass_logits(q->clean, 0, 0), count) : 0;
-}
-
 const real *differentiate_clean_under(const question *q, size_t t, op_rule rule, double *absorbed, double *seeded,
                                       tkr_error *error)
 {
@@ -353,8 +371,10 @@ const real *differentiate_clean_under(const question *q, size_t t, op_rule rule,
         return fail_memory(error, "gradient seeds", bytes), NULL;
     fill_seed(q, q->clean, t, seed);
     if (seeded)
-        *seeded = sum_seed(q, seed);
-    tkr_status status = pass_backward_under(q->clean, rule, seed, absorbed, error);
+        *seeded = sum_seed(q, q->clean, seed);
+    tkr_status status = pass_seed(q->clean, 0, seed, error);
+    if (!status)
+        status = pass_backward(q->clean, rule, 1, absorbed, error);
     memory_free(seed);
     return status ? NULL : pass_gradient(q->clean, 0);
 }

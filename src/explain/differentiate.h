@@ -47,6 +47,20 @@ typedef struct point_set {
 tkr_status differentiate_points(const question *q, const point_set *points, size_t sequences, const char *phase, size_t *done,
                                 tkr_error *error);
 
+/* Ways back of all targets over a pass that has run, as many at once as it has room for:
+ *     for (; !status && w.first < q->target_count; w.first += w.count)
+ *         status = ways_back_walk(&w, error);    and gradients of target w.first + i are those of seed i (pass_gradient) */
+typedef struct ways_back {
+    const question *q;
+    pass *p;
+    op_rule rule;
+    size_t first, count; /* count: set by ways_back_walk                                                        */
+    real *seed;          /* room for [batch.targets, outputs]                                                   */
+    double *absorbed;    /* [p->shape.seeds][nodes][ABSORBED_KINDS] what each node kept; NULL: not wanted      */
+    double *seeded;      /* [p->shape.seeds] <df/dz, z>, z the logits; NULL: not wanted                         */
+} ways_back;
+tkr_status ways_back_walk(ways_back *w, tkr_error *error);
+
 /* Gradient of one target at the clean input, [length, width]; borrowed until the next call. */
 const real *differentiate_clean(const question *q, size_t target, tkr_error *error);
 /* The same under a relevance rule, with what each node absorbed ([nodes][ABSORBED_KINDS], NULL: not wanted) and <df/dz, z>, z the

@@ -310,17 +310,9 @@ static tkr_status refuse_site(const question *q, const method *m, tkr_error *err
     return error->code;
 }
 
-static tkr_status plan_sides(sides *s, method_spec *list, size_t count, tkr_plan *plan, tkr_error *error)
+/* The plans of both sides, one added to the other. */
+static tkr_status add_plans(sides *s, const method_spec *list, size_t count, tkr_plan *plan, tkr_error *error)
 {
-    for (size_t i = 0; i < count; i++) {
-        const method *m = list[i].method;
-        if (s->q[0].is_deep && !m->at_any_site)
-            return refuse_site(&s->q[0], m, error);
-        if (s->count == 2 && !method_is_signed(m, &list[i].arguments))
-            return refuse_contrast(&list[i], error);
-        if (m->settle)
-            m->settle(&s->q[0], &list[i].arguments);
-    }
     const tkr_plan begun = *plan;
     tkr_status status = plan_explain(&s->q[0], list, count, plan, &s->sizes[0], error);
     if (status || s->count == 1)
@@ -337,6 +329,27 @@ static tkr_status plan_sides(sides *s, method_spec *list, size_t count, tkr_plan
     plan->gflop += second.gflop;
     plan->seconds_estimate += second.seconds_estimate;
     return status;
+}
+
+static tkr_status plan_sides(sides *s, method_spec *list, size_t count, tkr_plan *plan, tkr_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const method *m = list[i].method;
+        if (s->q[0].is_deep && !m->at_any_site)
+            return refuse_site(&s->q[0], m, error);
+        if (s->count == 2 && !method_is_signed(m, &list[i].arguments))
+            return refuse_contrast(&list[i], error);
+        if (m->settle)
+            m->settle(&s->q[0], &list[i].arguments);
+    }
+    const tkr_plan begun = *plan;
+    tkr_status status = add_plans(s, list, count, plan, error);
+    if (status != TKR_E_LIMIT_MEMORY || s->q[0].most_seeds == 1)
+        return status;
+    s->q[0].most_seeds = s->q[1].most_seeds = 1; /* slower, in less memory */
+    *plan = begun;
+    tkr_error_clear(error);
+    return add_plans(s, list, count, plan, error);
 }
 
 static tkr_status run_sides(sides *s, bool gradient, tkr_error *error)

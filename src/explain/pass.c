@@ -99,15 +99,20 @@ static tkr_status find_places(pass *p, tkr_error *error)
     return TKR_OK;
 }
 
-/* Room for the gradient of what the head's matrix reads, and one row of the matrix. */
+static bool has_matrix(const graph_node *logits) { return logits->op == &op_linear; }
+
+/* Room for the gradients of what the head's matrix reads, and one row of the matrix. */
 static bool lay_out_head(pass *p)
 {
-    const graph_node *logits = p->graph.logits != NODE_NONE ? &p->graph.graph->nodes[p->graph.logits] : NULL;
-    if (!p->shape.backward || !logits || logits->op != &op_linear)
+    const graph_node *nodes = p->graph.graph->nodes;
+    p->from = NODE_NONE;
+    if (!p->shape.backward || p->graph.logits == NODE_NONE)
         return true;
-    p->head_rows = arena_alloc(p->arena, (p->batch.targets + 1) * logits->weights[0]->columns, sizeof(real));
+    p->from = has_matrix(&nodes[p->graph.logits]) ? nodes[p->graph.logits].in[0] : p->graph.logits;
+    p->head_rows = arena_alloc(p->arena, (p->shape.seeds * nodes[p->from].rows + 1) * nodes[p->from].width, sizeof(real));
+    p->head_kept = ARENA_NEW(p->arena, double, p->shape.seeds);
     p->head_dense = ARENA_NEW(p->arena, uint32_t, p->batch.targets);
-    return p->head_rows && p->head_dense;
+    return p->head_rows && p->head_kept && p->head_dense;
 }
 
 pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error)
@@ -119,6 +124,7 @@ pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error)
     }
     p->session = s;
     p->shape = *shape;
+    p->shape.seeds = shape->seeds ? shape->seeds : 1;
     if (!lay_out(p)) {
         fail_memory(error, "the rows of a batch", p->batch.rows);
         goto fail;
@@ -149,7 +155,8 @@ void pass_free(pass *p)
 
 static run_options options_of(const pass *p)
 {
-    return (run_options){.backward = p->shape.backward};
+    bool is_beyond = p->shape.backward && p->from != NODE_NONE && p->from != p->graph.logits;
+    return (run_options){.backward = p->shape.backward, .seeds = p->shape.seeds, .beyond = is_beyond ? p->graph.logits : 0};
 }
 
 tkr_status pass_plan(pass *p, size_t *block, size_t *packs, double *flops, tkr_error *error)
@@ -221,7 +228,8 @@ static void add_rows(const weight *matrix, const real *seed, const size_t *at, s
 }
 
 /* Multiply the rows of a list, those at equal distances in one go. */
-static tkr_status multiply_rows(const pass *p, weight *matrix, const real *seed, const uint32_t *rows, size_t count, tkr_error *error)
+static tkr_status multiply_rows(const pass *p, weight *matrix, const real *seed, const uint32_t *rows, size_t count, real *out,
+                                tkr_error *error)
 {
     const tkr_session *s = p->session;
     const packed *pack = count ? weight_packed(matrix, true, s->model->kernels, s->threads, error) : NULL;
@@ -231,39 +239,42 @@ static tkr_status multiply_rows(const pass *p, weight *matrix, const real *seed,
         size_t apart = begin + 1 < count ? rows[begin + 1] - rows[begin] : 1;
         for (end = begin + 1; end < count && rows[end] - rows[end - 1] == apart; end++)
             ;
-        gemm(s->threads, p->head_rows + rows[begin] * matrix->columns, apart * matrix->columns, seed + rows[begin] * matrix->rows,
+        gemm(s->threads, out + rows[begin] * matrix->columns, apart * matrix->columns, seed + rows[begin] * matrix->rows,
              apart * matrix->rows, end - begin, pack, NULL);
     }
     return TKR_OK;
 }
 
-static tkr_status head_back(pass *p, weight *matrix, const real *seed, tkr_error *error)
+tkr_status pass_seed(pass *p, size_t index, const real *seed, tkr_error *error)
 {
-    size_t targets = p->batch.targets, dense = 0, at[FEW_NUMBERS];
-    memset(p->head_rows, 0, targets * matrix->columns * sizeof(real));
-    for (size_t r = 0; r < targets; r++) {
-        const real *row = seed + r * matrix->rows;
-        size_t count = find_numbers(row, matrix->rows, at);
+    const graph_node *logits = &p->graph.graph->nodes[p->graph.logits], *from = &p->graph.graph->nodes[p->from];
+    size_t size = from->rows * from->width, dense = 0, at[FEW_NUMBERS];
+    real *out = p->head_rows + index * size, *room = p->head_rows + p->shape.seeds * size;
+    p->head_kept[index] = 0;
+    if (!has_matrix(logits)) {
+        memcpy(out, seed, size * sizeof(real));
+        return TKR_OK;
+    }
+    memset(out, 0, size * sizeof(real));
+    for (size_t r = 0; r < from->rows; r++) {
+        const real *row = seed + r * logits->width;
+        size_t count = find_numbers(row, logits->width, at);
         if (count > FEW_NUMBERS)
             p->head_dense[dense++] = (uint32_t)r;
         else
-            add_rows(matrix, row, at, count, p->head_rows + targets * matrix->columns, p->head_rows + r * matrix->columns);
+            add_rows(logits->weights[0], row, at, count, room, out + r * from->width);
+        if (count > 0 && logits->weights[1])
+            p->head_kept[index] += p->session->model->kernels->dot(row, logits->weights[1]->vector, logits->width);
     }
-    return multiply_rows(p, matrix, seed, p->head_dense, dense, error);
+    return multiply_rows(p, logits->weights[0], seed, p->head_dense, dense, out, error);
 }
 
-tkr_status pass_backward(pass *p, const real *seed, tkr_error *error)
+tkr_status pass_backward(pass *p, op_rule rule, size_t count, double *absorbed, tkr_error *error)
 {
-    const graph_node *logits = &p->graph.graph->nodes[p->graph.logits];
-    if (!p->head_rows)
-        return runner_backward(p->runner, p->graph.logits, seed, error);
-    tkr_status status = head_back(p, logits->weights[0], seed, error);
-    return status ? status : runner_backward(p->runner, logits->in[0], p->head_rows, error);
-}
-
-tkr_status pass_backward_under(pass *p, op_rule rule, const real *seed, double *absorbed, tkr_error *error)
-{
-    return runner_backward_under(p->runner, rule, p->graph.logits, seed, absorbed, error);
+    tkr_status status = runner_backward_many(p->runner, rule, p->from, p->head_rows, count, absorbed, error);
+    for (size_t i = 0; !status && absorbed && i < count; i++)
+        absorbed[(i * p->graph.graph->count + (size_t)p->graph.logits) * ABSORBED_KINDS + ABSORBED_CONSTANT] += p->head_kept[i];
+    return status;
 }
 
 const real *pass_logits(const pass *p, size_t sequence, size_t read)

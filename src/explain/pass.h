@@ -17,6 +17,7 @@ typedef struct pass_shape {
     const uint32_t *output_lengths; /* ... of each sequence, where they differ                */
     size_t reads;             /* rows a sequence whose logits are read (1 for classification) */
     bool backward;            /* room for gradients at site `at`                      */
+    size_t seeds;             /* most seeds that one way back takes; 0: 1             */
     const char *at;           /* sites kept readable (and, with backward, where gradients end), "*" for layers; NULL: none */
     bool hides;               /* batch.hidden is used                                 */
     graph_wish wish;
@@ -33,7 +34,10 @@ typedef struct pass {
     const char **place_names;
     size_t place_count;
     runner *runner;
-    real *head_rows;          /* [batch.targets + 1, in] gradient of what the head's matrix reads; NULL: no way back, or no matrix */
+    /* the way back; NULL and NODE_NONE without shape.backward */
+    node from;                /* where the runner's begins: what the head's matrix reads, or the logits where there is none */
+    real *head_rows;          /* [shape.seeds][rows, width] gradient at `from`, and room for one row */
+    double *head_kept;        /* [shape.seeds] what the head's bias keeps under relevance rules */
     uint32_t *head_dense;     /* [batch.targets] rows of a seed that are multiplied */
 } pass;
 
@@ -49,16 +53,17 @@ tkr_status pass_plan(pass *p, size_t *block, size_t *packs, double *flops, tkr_e
 tkr_status pass_forward(pass *p, tkr_error *error);
 /* Let something change the rows of a site in later forward runs. */
 tkr_status pass_intervene(pass *p, const char *site, intervene_fn *call, void *user, tkr_error *error);
-/* From d f / d logits [batch.targets, outputs]; rows that are zero or nearly so cost nothing. */
-tkr_status pass_backward(pass *p, const real *seed, tkr_error *error);
-/* The same under a relevance rule; absorbed: see runner_backward_under. */
-tkr_status pass_backward_under(pass *p, op_rule rule, const real *seed, double *absorbed, tkr_error *error);
+/* Seed number `index` of the next way back: d f / d logits [batch.targets, outputs].  Rows that are zero or nearly so cost nothing. */
+tkr_status pass_seed(pass *p, size_t index, const real *seed, tkr_error *error);
+/* From the first `count` seeds at once, at most shape.seeds; absorbed: see runner_backward_many. */
+tkr_status pass_backward(pass *p, op_rule rule, size_t count, double *absorbed, tkr_error *error);
 
 /* Logits of read number `read` of a sequence: [model outputs]. */
 const real *pass_logits(const pass *p, size_t sequence, size_t read);
 /* Rows of one sequence. */
 size_t pass_length(const pass *p, size_t sequence);
-/* Values and gradients at the chosen place from a sequence's first row there: [pass_place_rows, hidden]. */
+/* Values and gradients at the chosen place from a sequence's first row there: [pass_place_rows, hidden].  Gradients of seed i are
+ * those of the sequences from i * batch.sequences on. */
 const real *pass_values(const pass *p, size_t sequence);
 const real *pass_gradient(const pass *p, size_t sequence);
 /* Choose a place; how many rows each sequence has there (fewer than tokens in one stack of an encoder-decoder). */

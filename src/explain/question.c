@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "base/failure.h"
 #include "base/number.h"
+#include "explain/limits.h"
+
+enum { MOST_SEEDS = 16 };
 
 static const char *const removal_ids[REMOVAL_COUNT] = {
 #define REMOVAL_ROW(name, id) id,
@@ -112,6 +115,23 @@ static link link_of(const tkr_model *m)
 
 /* ---- passes over the question's rows ---- */
 
+size_t question_batch_rows(const question *q)
+{
+    const tkr_session *s = q->session;
+    return s->options.batch_rows ? s->options.batch_rows : limits_batch_rows(&s->model->config);
+}
+
+/* Nearly equal groups of targets. */
+static size_t seeds_of(const question *q, size_t sequences)
+{
+    size_t most = question_batch_rows(q) / (sequences * q->length);
+    most = most < q->most_seeds ? most : q->most_seeds;
+    if (most < 2 || q->target_count < 2)
+        return 1;
+    size_t groups = (q->target_count + most - 1) / most;
+    return (q->target_count + groups - 1) / groups;
+}
+
 pass_shape question_shape(const question *q, size_t sequences, bool backward)
 {
     bool has_decoder = model_shape(q->model) == FAMILY_ENCODER_DECODER;
@@ -120,6 +140,7 @@ pass_shape question_shape(const question *q, size_t sequences, bool backward)
                         .output_length = has_decoder ? q->length - q->input_length : 0,
                         .reads = q->reads,
                         .backward = backward,
+                        .seeds = backward ? seeds_of(q, sequences) : 1,
                         .at = backward ? q->at : NULL,
                         .wish.all_rows = backward && q->is_deep, /* the last layer's rows too */
                         .wish.no_head = model_outputs(q->model) == 0};
@@ -199,6 +220,7 @@ static tkr_status fix_tokens(question *q, tkr_error *error)
 tkr_status question_init(question *q, tkr_session *s, const tkr_question *asked, question_wish wish, arena *a, tkr_error *error)
 {
     *q = (question){.session = s, .model = s->model, .asked = asked, .arena = a, .link = link_of(s->model)};
+    q->most_seeds = MOST_SEEDS;
     q->outputs_width = model_outputs(s->model);
     reporter_begin(&s->reporter);
     double begun = clock_seconds();

@@ -112,6 +112,7 @@ typedef struct question {
     bool is_deep;            /* none of word, sum, embeddings: inside the layers     */
     size_t column_first, column_end; /* a group of the place's columns; end 0: all of them */
     size_t place_first, place_count; /* tokens that the rows at the chosen place stand for */
+    size_t most_seeds;       /* targets whose ways back are walked together, where the cache likes it; 1: memory is short */
     /* the clean run */
     pass *clean;             /* with room for gradients when asked for           */
 } question;
@@ -135,8 +136,11 @@ void question_choose(question *q, size_t place);
 
 /* Fill a pass's sequence with the question's ids, types and read rows. */
 void question_fill(const question *q, pass *p, size_t sequence);
-/* Pass shape for `sequences` copies of the input. */
+/* Pass shape for `sequences` copies of the input.  With room for a way back as many targets are walked at once as make no more
+ * rows than a batch has. */
 pass_shape question_shape(const question *q, size_t sequences, bool backward);
+/* Rows of a batch: what was asked for, or what the cache likes. */
+size_t question_batch_rows(const question *q);
 
 /* Does f of this target depend on feature f at all (it is no later output)?  And can the removal take the feature away? */
 bool question_sees(const question *q, size_t target, size_t feature);

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "base/failure.h"
+#include "base/memory.h"
 #include "base/number.h"
 #include "explain/local.h"
 
@@ -87,34 +88,40 @@ static tkr_status check_conservation(method_call *c, const account *sum, tkr_err
     return status || check.ok ? status : warn_leak(c, gap, error);
 }
 
-/* One way back; the account is closed where all relevance arrives: below the layers. */
-static tkr_status run_target(method_call *c, op_rule rule, size_t t, double *absorbed, tkr_error *error)
+/* After a way back: target w->first + i; the account is closed where all relevance arrives: below the layers. */
+static tkr_status read_target(method_call *c, const ways_back *w, size_t i, tkr_error *error)
 {
     const question *q = c->q;
-    account sum = {0};
-    if (!differentiate_clean_under(q, t, rule, absorbed, &sum.seeded, error))
-        return error->code;
-    local_add_places(c, q->clean, t);
+    const size_t t = w->first + i;
+    local_add_places(c, q->clean, t, i);
     if (!c->ledger)
         return TKR_OK;
+    account sum = {.seeded = w->seeded[i]};
     sum_tokens(q, (c->place_scores ? c->place_scores : c->token_scores) + t * q->length, &sum);
-    sum_ledger(q->clean, absorbed, c->ledger + t * RELEVANCE_PART_COUNT, &sum);
+    sum_ledger(q->clean, w->absorbed + i * q->clean->graph.graph->count * ABSORBED_KINDS, c->ledger + t * RELEVANCE_PART_COUNT, &sum);
     return check_conservation(c, &sum, error);
 }
 
 tkr_status relevance_run(method_call *c, op_rule rule, tkr_error *error)
 {
     const question *q = c->q;
-    double *absorbed = NULL;
+    const size_t seeds = q->clean->shape.seeds, bytes = q->clean->batch.targets * model_outputs(q->model) * sizeof(real);
+    ways_back w = {.q = q, .p = q->clean, .rule = rule};
     if (!q->is_deep) {
-        absorbed = ARENA_NEW(q->arena, double, q->clean->graph.graph->count * ABSORBED_KINDS);
+        w.absorbed = ARENA_NEW(q->arena, double, seeds * q->clean->graph.graph->count * ABSORBED_KINDS);
+        w.seeded = ARENA_NEW(q->arena, double, seeds);
         c->ledger = ARENA_NEW(q->arena, double, q->target_count * RELEVANCE_PART_COUNT);
-        if (!absorbed || !c->ledger)
+        if (!w.absorbed || !w.seeded || !c->ledger)
             return fail_memory(error, "a ledger", q->target_count);
     }
-    tkr_status status = TKR_OK;
-    for (size_t t = 0; !status && t < q->target_count; t++)
-        status = run_target(c, rule, t, absorbed, error);
+    w.seed = memory_new_aligned(bytes);
+    tkr_status status = w.seed ? TKR_OK : fail_memory(error, "gradient seeds", bytes);
+    for (; !status && w.first < q->target_count; w.first += w.count) {
+        status = ways_back_walk(&w, error);
+        for (size_t i = 0; !status && i < w.count; i++)
+            status = read_target(c, &w, i, error);
+    }
+    memory_free(w.seed);
     for (size_t i = 0; !status && c->place_scores && i < q->target_count * q->length; i++)
         c->token_scores[i] = c->place_scores[i];
     c->backward = q->target_count;

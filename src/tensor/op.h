@@ -35,8 +35,9 @@ typedef struct op_call {
     real *out;
     real *saved;                       /* what forward leaves for backward, or NULL             */
     real *scratch;                     /* op.scratch elements for this thread, or NULL          */
-    /* backward */
+    /* backward; of whole ops dout, din, dense and the units are those of several seeds, one after the other */
     const real *dout;
+    real *dense;                       /* whole ops: as large as dout, for rows put together    */
     real *din[NODE_INPUTS];            /* to be written whole; NULL: not wanted                 */
     double *absorbed;                  /* [units][ABSORBED_KINDS], zeroed: relevance kept back by each unit; NULL: not asked */
     tkr_error *error;                  /* is_whole ops may fail (packing)                       */
@@ -61,7 +62,8 @@ typedef struct op {
     bool (*shape)(op_shape *s);
     /* Units of parallel work; NULL: one unit a row. */
     size_t (*units)(const graph_node *n, const graph_node *const *in);
-    /* The op spreads its own work over threads (products): called once with all units. */
+    /* The op spreads its own work over threads (products): called once with all units, on the way back with those of all seeds,
+     * so its way back reads no forward values (in, out, saved) and its units are the rows. */
     bool is_whole;
     tkr_status (*forward)(const op_call *c, size_t begin, size_t end);
     /* Way back under each rule: all of them or none; NULL: no gradient passes (then inputs need none). */

@@ -43,6 +43,8 @@ static bool round_up(size_t *bytes)
     return size_add(bytes, *bytes, ALIGNMENT - 1) && (*bytes &= ~(size_t)(ALIGNMENT - 1), true);
 }
 
+static size_t seeds_of(const planner *s) { return s->options.seeds > 0 ? s->options.seeds : 1; }
+
 /* Give a place its size and life; sizes that wrap are remembered. */
 static void live(planner *s, place *at, size_t elements, size_t each, uint32_t first, uint32_t last)
 {
@@ -100,6 +102,15 @@ static void plan_values(planner *s)
     }
 }
 
+/* Room for a node's gradient under every seed. */
+static void live_gradient(planner *s, place *at, const graph_node *n, uint32_t first, uint32_t last)
+{
+    size_t rows = 0;
+    if (!size_mul(&rows, n->rows, seeds_of(s)))
+        s->overflows = true;
+    live(s, at, rows, n->width, first, last);
+}
+
 /* Gradients live from their first writer to the node's own way back.  Walked as the backward pass walks. */
 static void plan_gradients(planner *s)
 {
@@ -108,8 +119,10 @@ static void plan_gradients(planner *s)
         const graph_node *n = &s->graph->nodes[i];
         node_plan *np = &p->nodes[i];
         uint32_t now = plan_step_back(p, i), last = n->is_gradient_kept ? p->end : now;
-        if (np->needs_gradient && !np->has_first_writer)
-            live(s, &np->places[PLACE_GRADIENT], n->rows, n->width, now, last);
+        if (np->needs_gradient && !np->has_first_writer && (s->options.beyond == 0 || (node)i != s->options.beyond))
+            live_gradient(s, &np->places[PLACE_GRADIENT], n, now, last);
+        if (np->has_way_back && n->op->is_whole)
+            live_gradient(s, &np->places[PLACE_DENSE], n, now, now);
         for (int j = 0; np->has_way_back && j < n->op->inputs; j++) {
             if (!passes_to(n, j))
                 continue;
@@ -117,10 +130,10 @@ static void plan_gradients(planner *s)
             node_plan *xp = &p->nodes[n->in[j]];
             if (xp->needs_gradient && !xp->has_first_writer) {
                 xp->has_first_writer = true;
-                live(s, &xp->places[PLACE_GRADIENT], x->rows, x->width, now,
-                     x->is_gradient_kept ? p->end : plan_step_back(p, (size_t)n->in[j]));
+                live_gradient(s, &xp->places[PLACE_GRADIENT], x, now,
+                              x->is_gradient_kept ? p->end : plan_step_back(p, (size_t)n->in[j]));
             } else if (xp->needs_gradient || n->op->is_joint) {
-                live(s, &np->places[PLACE_TEMPORARY + j], x->rows, x->width, now, now);
+                live_gradient(s, &np->places[PLACE_TEMPORARY + j], x, now, now);
             }
         }
     }

@@ -2,7 +2,8 @@
  * The memory plan: which node needs what, from when to when, and where it lies in the block.
  *
  * Time is counted in steps: node i is computed at i, its way back is walked at 2n - 1 - i, and 2n is "after the run".  A
- * value that a way back reads lives to the end, because several backward passes may follow one forward pass.
+ * value that a way back reads lives to the end, because several backward passes may follow one forward pass.  Gradients have
+ * room for every seed of a way back, one after the other.
  */
 #ifndef TENSOR_PLAN_H
 #define TENSOR_PLAN_H
@@ -10,7 +11,7 @@
 #include "tensor/run.h"
 
 /* What a node may need room for. */
-enum { PLACE_VALUE = 0, PLACE_SAVED, PLACE_GRADIENT, PLACE_TEMPORARY, PLACES = PLACE_TEMPORARY + NODE_INPUTS };
+enum { PLACE_VALUE = 0, PLACE_SAVED, PLACE_GRADIENT, PLACE_DENSE, PLACE_TEMPORARY, PLACES = PLACE_TEMPORARY + NODE_INPUTS };
 
 typedef struct place {
     size_t bytes, offset;     /* offset from the beginning of the block */
@@ -19,7 +20,7 @@ typedef struct place {
 } place;
 
 typedef struct node_plan {
-    place places[PLACES];     /* temporary j: a later gradient of input j, or one nobody wants       */
+    place places[PLACES];     /* dense: op_call.dense; temporary j: a later gradient of input j, or one nobody wants */
     size_t units;             /* of parallel work                                                     */
     size_t grain[2];          /* least units a thread gets: forward, backward                         */
     bool needs_gradient;      /* a source or a kept gradient is at or below it                        */

@@ -5,6 +5,9 @@
  * cut, a unit computes the same bits.  Gradients of a node with several consumers are added in the fixed order of the
  * backward walk (last consumer first), so their bits depend on nothing either.
  *
+ * One way back may take several seeds.  Gradients then have the rows of seed 0, those of seed 1, ..., and units are counted on
+ * from seed to seed: products get all rows at once, other ops the part of one seed after the other.
+ *
  * An intervention changes a value in place; the way back treats it as the identity, so the gradient that arrives above the
  * site is the gradient with respect to the changed value.
  */
@@ -37,23 +40,26 @@ struct runner {
     unsigned char *block;
     int32_t *first_site, *next_site; /* sites of each node, as chains; -1 ends one     */
     bool *has_gradient;              /* in this backward pass                          */
-    double *absorbed;                /* [plan.most_units][ABSORBED_KINDS] of one node  */
+    double *absorbed;                /* [seeds][plan.most_units][ABSORBED_KINDS] of one node */
     op_rule rule;                    /* of this backward pass                          */
+    size_t seeds;                    /* of this backward pass                          */
     bool has_forward, has_backward;
     size_t intervention_count;
     intervention interventions[MOST_INTERVENTIONS];
 };
 
+static size_t most_seeds(run_options options) { return options.seeds > 0 ? options.seeds : 1; }
+
 /* Heap bytes of a runner besides its block and its plan's tables.  (Rows are counted in 32 bits: nothing wraps.) */
-static size_t own_bytes(const plan *p, const graph *g)
+static size_t own_bytes(const plan *p, const graph *g, run_options options)
 {
     return sizeof(runner) + g->count * (sizeof(int32_t) + sizeof(bool)) + g->site_count * sizeof(int32_t) +
-           p->most_units * ABSORBED_KINDS * sizeof(double);
+           most_seeds(options) * p->most_units * ABSORBED_KINDS * sizeof(double);
 }
 
-static bool held_bytes(const plan *p, const graph *g, size_t *bytes)
+static bool held_bytes(const plan *p, const graph *g, run_options options, size_t *bytes)
 {
-    return size_add(bytes, own_bytes(p, g), p->table_bytes) && size_add(bytes, *bytes, p->block_bytes);
+    return size_add(bytes, own_bytes(p, g, options), p->table_bytes) && size_add(bytes, *bytes, p->block_bytes);
 }
 
 tkr_status run_plan(const graph *g, run_options options, const kernels *k, int threads, size_t *block_bytes,
@@ -61,7 +67,7 @@ tkr_status run_plan(const graph *g, run_options options, const kernels *k, int t
 {
     plan p;
     tkr_status status = plan_make(&p, g, options, k, threads, error);
-    if (status == TKR_OK && !held_bytes(&p, g, block_bytes))
+    if (status == TKR_OK && !held_bytes(&p, g, options, block_bytes))
         status = fail(error, TKR_E_LIMIT_MEMORY, "the run needs more than 16 EiB");
     *pack_bytes = p.pack_bytes;
     *flops = p.flops;
@@ -95,7 +101,7 @@ runner *runner_new(const graph *g, run_options options, const kernels *k, pool *
     r->first_site = NEW(int32_t, g->count);
     r->next_site = NEW(int32_t, g->site_count);
     r->has_gradient = NEW(bool, g->count);
-    r->absorbed = NEW(double, r->plan.most_units * ABSORBED_KINDS);
+    r->absorbed = NEW(double, most_seeds(options) * r->plan.most_units * ABSORBED_KINDS);
     r->block = memory_new_aligned(r->plan.block_bytes);
     if (r->first_site == NULL || r->next_site == NULL || r->has_gradient == NULL || r->absorbed == NULL ||
         r->block == NULL) {
@@ -122,7 +128,10 @@ void runner_free(runner *r)
     memory_free(r);
 }
 
-size_t runner_bytes(const runner *r) { return own_bytes(&r->plan, r->graph) + r->plan.table_bytes + r->plan.block_bytes; }
+size_t runner_bytes(const runner *r)
+{
+    return own_bytes(&r->plan, r->graph, r->options) + r->plan.table_bytes + r->plan.block_bytes;
+}
 
 /* A place of a node, or NULL when there is none or its time is over. */
 static real *at_place(const runner *r, node n, int kind, uint32_t step)
@@ -146,9 +155,37 @@ typedef struct spread {
     tkr_status (*work)(const op_call *c, size_t begin, size_t end);
     const op_call *call;
     unsigned char *scratch;
-    size_t scratch_stride;
+    size_t scratch_stride, units; /* units: of one seed */
     atomic_int failed;
 } spread;
+
+/* What a call is for one seed. */
+static op_call call_of_seed(const op_call *c, size_t seed, size_t units)
+{
+    op_call one = *c;
+    if (seed == 0)
+        return one;
+    one.dout += seed * c->node->rows * c->node->width;
+    for (int j = 0; j < NODE_INPUTS; j++)
+        if (one.din[j] != NULL)
+            one.din[j] += seed * c->in_node[j]->rows * c->in_node[j]->width;
+    if (one.absorbed != NULL)
+        one.absorbed += seed * units * ABSORBED_KINDS;
+    return one;
+}
+
+/* Units [begin, end), counted on from seed to seed. */
+static tkr_status work_on(const spread *s, const op_call *c, size_t begin, size_t end)
+{
+    tkr_status status = TKR_OK;
+    for (size_t at = begin, next; status == TKR_OK && at < end; at = next) {
+        const size_t seed = at / s->units, first = seed * s->units;
+        next = end - first < s->units ? end : first + s->units;
+        op_call one = call_of_seed(c, seed, s->units);
+        status = s->work(&one, at - first, next - first);
+    }
+    return status;
+}
 
 static void spread_task(void *context, size_t begin, size_t end, int thread)
 {
@@ -156,7 +193,7 @@ static void spread_task(void *context, size_t begin, size_t end, int thread)
     op_call call = *s->call;
     call.scratch = (real *)(void *)(s->scratch + (size_t)thread * s->scratch_stride);
     call.error = NULL;
-    if (s->work(&call, begin, end) != TKR_OK)
+    if (work_on(s, &call, begin, end) != TKR_OK)
         atomic_store(&s->failed, 1);
 }
 
@@ -165,14 +202,15 @@ static tkr_status run_op(runner *r, node n, tkr_status (*work)(const op_call *c,
                          bool back)
 {
     const node_plan *np = &r->plan.nodes[n];
+    const size_t units = np->units * (back ? r->seeds : 1);
     c->scratch = (real *)(void *)r->block;
-    if (np->units == 0)
+    if (units == 0)
         return TKR_OK;
     if (c->node->op->is_whole)
-        return work(c, 0, np->units);
-    spread s = {.work = work, .call = c, .scratch = r->block, .scratch_stride = r->plan.scratch_stride};
-    parallel_for(r->threads, np->units, np->grain[back], spread_task, &s);
-    return s.failed ? work(c, 0, np->units) : TKR_OK;
+        return work(c, 0, units);
+    spread s = {.work = work, .call = c, .scratch = r->block, .scratch_stride = r->plan.scratch_stride, .units = np->units};
+    parallel_for(r->threads, units, np->grain[back], spread_task, &s);
+    return s.failed ? work_on(&s, c, 0, units) : TKR_OK;
 }
 
 static op_call call_at(const runner *r, node n, uint32_t step, tkr_error *error)
@@ -315,29 +353,31 @@ static void add_gradients(runner *r, node n, const op_call *c)
         real *gradient = at_place(r, x, PLACE_GRADIENT, step);
         addition a = {.kernels = r->kernels, .y = gradient, .x = c->din[j]};
         if (c->din[j] != gradient)
-            parallel_for(r->threads, c->in_node[j]->rows * c->in_node[j]->width, ADD_GRAIN, add_task, &a);
+            parallel_for(r->threads, r->seeds * c->in_node[j]->rows * c->in_node[j]->width, ADD_GRAIN, add_task, &a);
     }
 }
 
-/* What the units of a node kept back, summed in their order. */
-static void sum_absorbed(const runner *r, size_t units, double sums[ABSORBED_KINDS])
+/* What the units of a node kept back under each seed, summed in their order. */
+static void sum_absorbed(const runner *r, node n, double *absorbed)
 {
-    for (size_t u = 0; u < units; u++)
+    const size_t units = r->plan.nodes[n].units;
+    for (size_t u = 0; u < r->seeds * units; u++)
         for (size_t k = 0; k < ABSORBED_KINDS; k++)
-            sums[k] += r->absorbed[u * ABSORBED_KINDS + k];
+            absorbed[(u / units * r->graph->count + (size_t)n) * ABSORBED_KINDS + k] += r->absorbed[u * ABSORBED_KINDS + k];
 }
 
 /* The way back of one node. */
 static tkr_status step_back(runner *r, node n, double *absorbed, tkr_error *error)
 {
-    const node_plan *np = &r->plan.nodes[n];
-    op_call c = call_at(r, n, plan_step_back(&r->plan, (size_t)n), error);
+    const uint32_t step = plan_step_back(&r->plan, (size_t)n);
+    op_call c = call_at(r, n, step, error);
     if (c.node->op->backward[r->rule] == NULL)
         return fail(error, TKR_E_INTERNAL, "node %d: op %s has no way back under rule %d", (int)n, c.node->op->name,
                     (int)r->rule);
-    c.dout = at_place(r, n, PLACE_GRADIENT, plan_step_back(&r->plan, (size_t)n));
+    c.dout = at_place(r, n, PLACE_GRADIENT, step);
+    c.dense = at_place(r, n, PLACE_DENSE, step);
     if (absorbed != NULL) {
-        memset(r->absorbed, 0, np->units * ABSORBED_KINDS * sizeof *r->absorbed);
+        memset(r->absorbed, 0, r->seeds * r->plan.nodes[n].units * ABSORBED_KINDS * sizeof *r->absorbed);
         c.absorbed = r->absorbed;
     }
     aim_gradients(r, n, &c);
@@ -346,7 +386,7 @@ static tkr_status step_back(runner *r, node n, double *absorbed, tkr_error *erro
         return status;
     add_gradients(r, n, &c);
     if (absorbed != NULL)
-        sum_absorbed(r, np->units, absorbed + (size_t)n * ABSORBED_KINDS);
+        sum_absorbed(r, n, absorbed);
     return TKR_OK;
 }
 
@@ -370,24 +410,33 @@ static void clear_unreached(const runner *r)
         const graph_node *kept = &r->graph->nodes[n];
         real *gradient = kept->is_gradient_kept ? at_place(r, n, PLACE_GRADIENT, r->plan.end) : NULL;
         if (gradient != NULL && !r->has_gradient[n])
-            memset(gradient, 0, kept->rows * kept->width * sizeof(real));
+            memset(gradient, 0, r->seeds * kept->rows * kept->width * sizeof(real));
     }
 }
 
-tkr_status runner_backward_under(runner *r, op_rule rule, node from, const real *seed, double *absorbed, tkr_error *error)
+static bool can_go_back(const runner *r, node from, size_t count)
+{
+    return r->options.backward && r->has_forward && from >= 0 && (size_t)from < r->graph->count &&
+           (r->options.beyond == 0 || from < r->options.beyond) && count > 0 && count <= most_seeds(r->options);
+}
+
+tkr_status runner_backward_many(runner *r, op_rule rule, node from, const real *seeds, size_t count, double *absorbed,
+                                tkr_error *error)
 {
     r->has_backward = false;
-    if (!r->options.backward || !r->has_forward || from < 0 || (size_t)from >= r->graph->count)
-        return fail(error, TKR_E_INTERNAL, "backward from node %d of %zu: needs a plan with room for it and a forward run",
-                    (int)from, r->graph->count);
+    if (!can_go_back(r, from, count))
+        return fail(error, TKR_E_INTERNAL,
+                    "backward from node %d of %zu with %zu seeds: needs a plan with room for it and a forward run", (int)from,
+                    r->graph->count, count);
     const graph_node *start = &r->graph->nodes[from];
     r->rule = rule;
+    r->seeds = count;
     memset(r->has_gradient, 0, r->graph->count * sizeof *r->has_gradient);
     if (absorbed != NULL)
-        memset(absorbed, 0, r->graph->count * ABSORBED_KINDS * sizeof *absorbed);
+        memset(absorbed, 0, count * r->graph->count * ABSORBED_KINDS * sizeof *absorbed);
     if (r->plan.nodes[from].needs_gradient) {
         real *gradient = at_place(r, from, PLACE_GRADIENT, plan_step_back(&r->plan, (size_t)from));
-        memcpy(gradient, seed, start->rows * start->width * sizeof(real));
+        memcpy(gradient, seeds, count * start->rows * start->width * sizeof(real));
         r->has_gradient[from] = true;
     }
     tkr_status status = walk_back(r, from, absorbed, error);
@@ -396,6 +445,11 @@ tkr_status runner_backward_under(runner *r, op_rule rule, node from, const real 
     clear_unreached(r);
     r->has_backward = true;
     return TKR_OK;
+}
+
+tkr_status runner_backward_under(runner *r, op_rule rule, node from, const real *seed, double *absorbed, tkr_error *error)
+{
+    return runner_backward_many(r, rule, from, seed, 1, absorbed, error);
 }
 
 tkr_status runner_backward(runner *r, node from, const real *seed, tkr_error *error)

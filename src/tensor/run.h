@@ -15,6 +15,8 @@ typedef struct runner runner;
 
 typedef struct run_options {
     bool backward;        /* room for a way back, under any rule                             */
+    size_t seeds;         /* most seeds that one way back takes; 0: 1                        */
+    node beyond;          /* no way back begins at this node or passes it, so its gradient needs no room; 0: none */
     bool no_reuse;        /* tests: give every value a place of its own                      */
     bool poison;          /* tests: fill places with NaN before a run and when their time is over */
 } run_options;
@@ -45,10 +47,16 @@ tkr_status runner_backward(runner *r, node from, const real *seed, tkr_error *er
  * unless something that is neither source nor table row is added on the way. */
 tkr_status runner_backward_under(runner *r, op_rule rule, node from, const real *seed, double *absorbed, tkr_error *error);
 
+/* Several ways back at once over the values of one forward run: seeds [count][rows, width], count at most options.seeds;
+ * absorbed [count][nodes][ABSORBED_KINDS].  Each has the bits it has alone; the weights are read once for all. */
+tkr_status runner_backward_many(runner *r, op_rule rule, node from, const real *seeds, size_t count, double *absorbed,
+                                tkr_error *error);
+
 /* Value of a kept node (graph_node.is_kept) after forward; what its op saved (saves_kept). */
 const real *runner_value(const runner *r, node n);
 const real *runner_saved(const runner *r, node n);
-/* Gradient at a node with is_gradient_kept after backward; zeros where the target does not depend on it. */
+/* Gradient at a node with is_gradient_kept after backward, of each seed [rows, width]; zeros where the target does not depend on
+ * it. */
 const real *runner_gradient(const runner *r, node n);
 
 #endif

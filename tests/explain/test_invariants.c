@@ -354,6 +354,75 @@ static void test_invariants__bits_do_not_depend_on_batch_or_threads(void **state
     }
 }
 
+/* INV-B1 again, for targets whose ways back are walked together: a batch of one row walks them one by one. */
+static void test_invariants__targets_together_have_the_bits_of_each(void **state)
+{
+    (void)state;
+    static const struct kind several[] = {{"gpt2", MADE_NEXT_TOKEN}, {"t5", MADE_SEQUENCE_TO_SEQUENCE}, {"bert", MADE_CLASSIFIER}};
+    static const char *const measures[] = {"logit", "logprob"};
+    static const char methods[] = "gxi,attnlrp,cp_lrp,ig:steps=3";
+    for (size_t k = 0; k < 2 * sizeof several / sizeof *several; k++) {
+        model_recipe recipe = made_recipe(several[k / 2].family, several[k / 2].head, 9);
+        tkr_result *r[2];
+        for (size_t w = 0; w < 2; w++) {
+            tkr_session_options options = tkr_session_options_defaults();
+            options.batch_rows = w == 0 ? 1 : 100000;
+            made m = made_open(&recipe, &options);
+            char *text = made_text(&m, WORDS, 3);
+            tkr_question q = ask(text);
+            const int32_t outputs[] = {5, 9, 2, 7, 11};
+            q.target = "all";
+            q.measure = measures[k % 2];
+            q.output_ids = k / 2 < 2 ? outputs : NULL;
+            q.output_id_count = k / 2 < 2 ? 5 : 0;
+            r[w] = made_explain(&m, &q, methods);
+            free(text);
+            made_close(&m);
+        }
+        const tkr_array *a, *b;
+        size_t count = 0;
+        for (; (a = tkr_result_array_at(r[0], count)) && (b = tkr_result_array_at(r[1], count)); count++)
+            assert_memory_equal(tkr_array_f32(a), tkr_array_f32(b), tkr_array_size(a) * sizeof(float));
+        assert_true(count >= 4);
+        tkr_result_free(r[0]);
+        tkr_result_free(r[1]);
+    }
+}
+
+/* Where memory does not do for several targets at once they are walked one by one, with the same bits, until even that is too much. */
+static void test_invariants__little_memory_walks_targets_one_by_one(void **state)
+{
+    (void)state;
+    static const int32_t outputs[] = {5, 9, 2, 7, 11};
+    model_recipe recipe = made_recipe("gpt2", MADE_NEXT_TOKEN, 9);
+    float scores[2][64] = {{0}};
+    uint64_t bytes[3] = {0}; /* nothing else may be held */
+    for (size_t w = 0; w < 3; w++) {
+        tkr_session_options options = tkr_session_options_defaults();
+        options.memory_bytes = w > 0 ? bytes[w - 1] - 1 : 0;
+        made m = made_open(&recipe, &options);
+        char *text = made_text(&m, WORDS, 3);
+        tkr_question q = ask(text);
+        q.target = "all";
+        q.output_ids = outputs;
+        q.output_id_count = 5;
+        tkr_plan plan;
+        tkr_error error = {0};
+        assert_int_equal(tkr_plan_explain(m.session, &q, "gxi", &plan, &error), w < 2 ? TKR_OK : TKR_E_LIMIT_MEMORY);
+        bytes[w] = plan.bytes;
+        tkr_result *r = w < 2 ? made_explain(&m, &q, "gxi") : NULL;
+        const tkr_array *a = r ? tkr_result_array_at(r, 0) : NULL;
+        assert_true(!a || (tkr_array_size(a) > 5 && tkr_array_size(a) <= 64));
+        for (size_t i = 0; a && i < tkr_array_size(a); i++)
+            scores[w][i] = tkr_array_f32(a)[i];
+        tkr_result_free(r);
+        free(text);
+        made_close(&m);
+    }
+    assert_true(bytes[1] < bytes[0]);
+    assert_memory_equal(scores[0], scores[1], sizeof scores[0]);
+}
+
 /* The same question twice, also after a cancelled run, gives the same bits. */
 static bool refuse_to_go_on(void *user, const tkr_progress *progress)
 {
@@ -400,6 +469,8 @@ int main(void)
         cmocka_unit_test(test_invariants__gradient_is_the_slope),
         cmocka_unit_test(test_invariants__hidden_is_absent),
         cmocka_unit_test(test_invariants__bits_do_not_depend_on_batch_or_threads),
+        cmocka_unit_test(test_invariants__targets_together_have_the_bits_of_each),
+        cmocka_unit_test(test_invariants__little_memory_walks_targets_one_by_one),
         cmocka_unit_test(test_invariants__a_cancelled_session_is_as_good_as_new),
     };
     return cmocka_run_group_tests_name("invariants", tests, NULL, NULL);

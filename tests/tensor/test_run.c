@@ -345,13 +345,108 @@ static void test_run__bits_do_not_depend_on_threads(void **state)
     bed_fini(&b);
 }
 
+enum { SEEDS = 4 };
+
+/* Seeds of a node, some of whose rows are zero. */
+static real *seeds_with_gaps(bed *b, node from)
+{
+    size_t rows = b->g->nodes[from].rows, width = b->g->nodes[from].width;
+    real *seeds = fixture_numbers(&b->f, SEEDS * rows * width);
+    for (size_t r = 0; r < SEEDS * rows; r++)
+        if (fixture_below(&b->f, 3) == 0)
+            memset(seeds + r * width, 0, width * sizeof *seeds);
+    return seeds;
+}
+
+/* Gradients and what was kept back under each of several seeds are those of a runner that takes one at a time. */
+static void check_seeds(bed *b, runner *one, runner *many, node from, op_rule rule)
+{
+    const size_t kept = b->g->count * ABSORBED_KINDS, count = 2 + fixture_below(&b->f, SEEDS - 1);
+    const real *seeds = seeds_with_gaps(b, from);
+    double *together = fixture_room(&b->f, SEEDS * kept, sizeof *together), *alone = fixture_room(&b->f, kept, sizeof *alone);
+    runner_backward_many(many, rule, from, seeds, count, together, &b->error);
+    forbid_failure(&b->error);
+    for (size_t i = 0; i < count; i++) {
+        runner_backward_under(one, rule, from, seeds + i * size_of(b, from), alone, &b->error);
+        forbid_failure(&b->error);
+        assert_memory_equal(together + i * kept, alone, kept * sizeof *alone);
+        for (node n = 0; n <= b->last; n++)
+            if (b->g->nodes[n].is_gradient_kept)
+                assert_memory_equal(runner_gradient(many, n) + i * size_of(b, n), runner_gradient(one, n), size_of(b, n) * sizeof(real));
+    }
+}
+
+static void test_run__several_seeds_have_the_bits_of_each(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < GRAPHS; seed++) {
+        bed b;
+        bed_init(&b, seed);
+        pool *threads = seed % 4 < 2 ? NULL : pool_new(3);
+        runner *one = run_new(&b, (run_options){.backward = true}, NULL);
+        runner *many = run_new(&b, (run_options){.backward = true, .seeds = SEEDS, .poison = true}, threads);
+        run_forward(&b, one);
+        run_forward(&b, many);
+        for (op_rule rule = RULE_GRADIENT; rule < RULE_COUNT; rule++)
+            for (node from = b.last; from >= 0; from -= 2)
+                check_seeds(&b, one, many, from, rule);
+        assert_int_equal(runner_backward_many(many, RULE_GRADIENT, 0, b.inputs[0], SEEDS + 1, NULL, NULL), TKR_E_INTERNAL);
+        assert_int_equal(runner_backward_many(many, RULE_GRADIENT, 0, b.inputs[0], 0, NULL, NULL), TKR_E_INTERNAL);
+        runner_free(one);
+        runner_free(many);
+        pool_free(threads);
+        bed_fini(&b);
+    }
+}
+
+/* Products and attention of the sizes that models have, over threads. */
+static void test_run__several_seeds_have_the_bits_of_each_when_wide(void **state)
+{
+    (void)state;
+    bed b;
+    wide_bed(&b);
+    pool *threads = pool_new(2);
+    runner *one = run_new(&b, (run_options){.backward = true}, NULL);
+    runner *many = run_new(&b, (run_options){.backward = true, .seeds = SEEDS}, threads);
+    run_forward(&b, one);
+    run_forward(&b, many);
+    for (op_rule rule = RULE_GRADIENT; rule < RULE_COUNT; rule++)
+        check_seeds(&b, one, many, b.last, rule);
+    runner_free(one);
+    runner_free(many);
+    pool_free(threads);
+    bed_fini(&b);
+}
+
+static void test_run__beyond_a_node_there_is_no_way_back(void **state)
+{
+    (void)state;
+    bed b;
+    wide_bed(&b);
+    b.last = add_linear(&b, b.last);
+    runner *all = run_new(&b, (run_options){.backward = true, .no_reuse = true}, NULL);
+    runner *some = run_new(&b, (run_options){.backward = true, .no_reuse = true, .beyond = b.last}, NULL);
+    assert_true(runner_bytes(all) >= runner_bytes(some) + size_of(&b, b.last) * sizeof(real));
+    run_forward(&b, all);
+    run_forward(&b, some);
+    const real *seed = fixture_numbers(&b.f, size_of(&b, b.last));
+    run_backward(&b, all, b.last - 1, seed);
+    run_backward(&b, some, b.last - 1, seed);
+    assert_memory_equal(runner_gradient(all, 0), runner_gradient(some, 0), size_of(&b, 0) * sizeof(real));
+    run_backward(&b, all, b.last, seed);
+    assert_int_equal(runner_backward(some, b.last, seed, NULL), TKR_E_INTERNAL);
+    runner_free(all);
+    runner_free(some);
+    bed_fini(&b);
+}
+
 static void test_run__the_plan_says_what_a_run_takes(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < GRAPHS; seed++) {
         bed b;
         bed_init(&b, seed);
-        run_options options = {.backward = seed % 2};
+        run_options options = {.backward = seed % 2, .seeds = seed % 3};
         pool *threads = seed % 4 < 2 ? NULL : pool_new(2);
         size_t block, packs;
         double flops;
@@ -704,6 +799,9 @@ int main(void)
         cmocka_unit_test(test_run__values_and_gradients_equal_the_references),
         cmocka_unit_test(test_run__reusing_places_changes_nothing),
         cmocka_unit_test(test_run__bits_do_not_depend_on_threads),
+        cmocka_unit_test(test_run__several_seeds_have_the_bits_of_each),
+        cmocka_unit_test(test_run__several_seeds_have_the_bits_of_each_when_wide),
+        cmocka_unit_test(test_run__beyond_a_node_there_is_no_way_back),
         cmocka_unit_test(test_run__the_plan_says_what_a_run_takes),
         cmocka_unit_test(test_run__a_shared_weight_is_counted_once),
         cmocka_unit_test(test_run__forward_only_reuses_places),
