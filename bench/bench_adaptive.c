@@ -1,8 +1,10 @@
 /*
- * Adaptive integrated gradients: the work that `ig:gap=G` needs for the gap that 50 fixed points leave, over 100 sentences on the
- * bundled sentiment model.
+ * Adaptive integrated gradients: the work that `ig:gap=G` needs for the gap that 50 fixed points leave, over 100 sentences on a
+ * bundled model.
  *
- *     bench_adaptive [--quick] [--threads N] [--csv FILE]
+ *     bench_adaptive [--quick] [--threads N] [--csv FILE] [MODEL]
+ *
+ * MODEL: the sentiment model unless named; a model with masks gets one in place of each sentence's last word.
  *
  * For each sentence the gap g of 50 points is taken, by Gauss-Legendre (Captum's default rule) and by the midpoint rule.  Two
  * figures each, as shares of 50 points: `asked` is the work of `ig:gap=g`, whose bound adds up the errors of the pieces without
@@ -12,18 +14,18 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <tokray/tokray.h>
 
 #include "bench/report.h"
 
 static const char PROGRAM[] = "bench_adaptive";
-static const char MODEL[] = "tiny-distilbert-sentiment";
 static const double AIM = 0.5;
 
-enum { SENTENCES = 100, QUICK_SENTENCES = 20, POINTS = 50, WORDS = 10, SENTENCE_BYTES = 256 };
+enum { SENTENCES = 100, QUICK_SENTENCES = 20, POINTS = 50, WORDS = 10, SENTENCE_BYTES = 512 };
 
-/* Sentence i: opening, subject, verdict; two in three go on, and every fourth ends in a reason. */
-static void sentence(size_t i, char out[SENTENCE_BYTES])
+/* Sentence i: subject, verdict; two in three go on, and every fourth ends in a reason. */
+static void sentence(size_t i, bool has_mask, char out[SENTENCE_BYTES])
 {
     static const char *const subjects[WORDS] = {"the film", "this story", "the second act", "her first novel", "the cast",
                                                 "the old camera", "every scene at the harbour", "the service", "the music",
@@ -45,6 +47,11 @@ static void sentence(size_t i, char out[SENTENCE_BYTES])
     const bool goes_on = i % 3 != 0, has_reason = i % 4 == 1;
     snprintf(out, SENTENCE_BYTES, "%s %s%s%s%s%s .", subjects[a], verdicts[b], goes_on ? " , " : "", goes_on ? turns[c] : "",
              has_reason ? " , " : "", has_reason ? reasons[d] : "");
+    char *last = has_mask ? strrchr(out, ' ') : NULL; /* before the full stop */
+    while (last && last > out && last[-1] != ' ')
+        last--;
+    if (last)
+        memcpy(last, "[MASK] .", sizeof "[MASK] .");
 }
 
 /* ---- one sentence ---- */
@@ -77,7 +84,7 @@ static outcome refine(tkr_session *s, const char *text, double gap)
 /* The least work at which refining leaves this gap at most; what 300 points do when none does. */
 static double reach(tkr_session *s, const char *text, double gap)
 {
-    static const double FIRST = 0.5, FACTOR = 0.75, LAST = 1e-5;
+    static const double FIRST = 0.5, FACTOR = 0.75, LAST = 1e-6;
     outcome o = {0};
     for (double ask = FIRST; ask > LAST; ask *= FACTOR) {
         o = refine(s, text, ask);
@@ -107,12 +114,12 @@ static double quantile(double *values, size_t count, double part)
     return values[(size_t)(part * (double)(count - 1) + 0.5)];
 }
 
-static void measure(shares *of, tkr_session *s, size_t count, FILE *csv)
+static void measure(shares *of, tkr_session *s, bool has_mask, size_t count, FILE *csv)
 {
     char methods[64], text[SENTENCE_BYTES];
     snprintf(methods, sizeof methods, "ig:steps=%d,rule=%s", POINTS, of->rule);
     for (size_t i = 0; i < count; i++) {
-        sentence(i, text);
+        sentence(i, has_mask, text);
         const double gap = explain(s, text, methods).gap;
         const outcome asked = refine(s, text, gap);
         of->gap[i] = gap;
@@ -140,17 +147,21 @@ int main(int argc, char **argv)
     tkr_error error = {0};
     tkr_session_options options = tkr_session_options_defaults();
     options.threads = o.threads;
-    tkr_model *model = tkr_model_open(MODEL, NULL, &error);
+    const char *name = o.operand ? o.operand : "tiny-distilbert-sentiment";
+    tkr_model *model = tkr_model_open(name, NULL, &error);
     tkr_session *session = model ? tkr_session_new(model, &options, &error) : NULL;
     if (!session)
-        report_stop(PROGRAM, MODEL, &error);
-    printf("%s\n%s, %zu sentences; work as a share of %d points: quarter, median, three quarters\n", tkr_build_info(), MODEL, count,
+        report_stop(PROGRAM, name, &error);
+    tkr_model_facts facts;
+    tkr_model_describe(model, &facts);
+    const bool has_mask = facts.task == TKR_TASK_MASKED_LM;
+    printf("%s\n%s, %zu sentences; work as a share of %d points: quarter, median, three quarters\n", tkr_build_info(), name, count,
            POINTS);
     printf("%-5s %11s %14s %26s %26s %6s\n", "rule", "median gap", "gap when asked", "asked", "reached", "aim");
     if (o.csv)
         fputs("rule,sentence,gap,asked_gap,asked,reached\n", o.csv);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        measure(&rules[i], session, count, o.csv);
+        measure(&rules[i], session, has_mask, count, o.csv);
         report(&rules[i], count);
     }
     tkr_session_free(session);

@@ -37,15 +37,13 @@ static void run_gradient(const job *j)
     tkr_result_free(r);
 }
 
-/* Of the same input as a call that was added before. */
-static void add_gradient(jobs *b, const sized *of, const job *call)
+static void add_gradient(jobs *b, const sized *of, size_t tokens)
 {
-    const pass_work one = sized_work(of, call->tokens, 0, 1);
+    const pass_work one = sized_work(of, tokens, 0, 1);
     job *j = jobs_add(b, of, 1.3);
-    snprintf(j->name, sizeof j->name, "tkr_gradient, %zu tokens", call->tokens);
+    snprintf(j->name, sizeof j->name, "tkr_gradient, %zu tokens", tokens);
     j->run = run_gradient;
-    memcpy(j->ids, call->ids, sizeof j->ids);
-    j->tokens = call->tokens;
+    jobs_fill_input(j, tokens);
     j->flops = one.forward + one.backward;
     j->reads = 2;
     j->read_bytes = sized_matrix_bytes(of);
@@ -54,7 +52,7 @@ static void add_gradient(jobs *b, const sized *of, const job *call)
 static void add_jobs(jobs *b, const sized *of, size_t tokens, uint64_t before_model)
 {
     jobs_add_call(b, of, &ig_least, tokens, before_model);
-    add_gradient(b, of, &b->list[b->count - 1]);
+    add_gradient(b, of, tokens);
     for (size_t m = 0; m < sizeof one_backward / sizeof *one_backward; m++)
         jobs_add_call(b, of, &one_backward[m], tokens, before_model);
     jobs_add_call(b, of, &smoothgrad_least, tokens, before_model);
@@ -82,13 +80,14 @@ int main(int argc, char **argv)
     sized models[2];
     b.options = report_begin(PROGRAM, argc, argv);
     b.rounds = b.options.quick ? 3 : 5;
-    const size_t count = b.options.quick ? 1 : 2;
+    const bool is_small = b.options.quick || (b.options.operand && strstr(b.options.operand, families[0]));
+    const size_t count = is_small ? 1 : 2;
     for (size_t i = 0; i < count; i++) {
         const uint64_t before_model = tkr_memory_now();
         sized_open(&models[i], PROGRAM, families[i], b.options.threads);
         b.options.threads = tkr_session_threads(models[i].session);
         add_jobs(&b, &models[i], SHORT, before_model);
-        if (!b.options.quick)
+        if (!b.options.quick || b.options.operand)
             add_jobs(&b, &models[i], LONG, before_model);
     }
     jobs_run(&b);

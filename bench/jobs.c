@@ -88,16 +88,32 @@ static size_t features_of(const tkr_result *r, const char *methods)
     return tkr_array_extent(tkr_result_array(r, name), 1);
 }
 
-void jobs_add_call(jobs *b, const sized *of, const call_least *least, size_t tokens, uint64_t before_model)
+bool jobs_wants(const jobs *b, const sized *of, const char *name)
+{
+    char line[96];
+    snprintf(line, sizeof line, "%s %s", of->name, name);
+    return !b->options.operand || strstr(line, b->options.operand);
+}
+
+void jobs_fill_input(job *j, size_t tokens)
 {
     enum { CLS = 2, SEP = 3 }; /* of the made vocabulary */
-    job *j = jobs_add(b, of, least->aim);
-    snprintf(j->name, sizeof j->name, "%s, %zu tokens", least->methods, tokens);
-    j->run = run_call;
-    j->methods = least->methods;
     j->tokens = tokens;
     for (size_t i = 0; i < tokens; i++)
         j->ids[i] = i == 0 ? CLS : i + 1 == tokens ? SEP : sized_id(i);
+}
+
+void jobs_add_call(jobs *b, const sized *of, const call_least *least, size_t tokens, uint64_t before_model)
+{
+    char name[sizeof(((job *)0)->name)];
+    snprintf(name, sizeof name, "%s, %zu tokens", least->methods, tokens);
+    if (!jobs_wants(b, of, name))
+        return;
+    job *j = jobs_add(b, of, least->aim);
+    memcpy(j->name, name, sizeof name);
+    j->run = run_call;
+    j->methods = least->methods;
+    jobs_fill_input(j, tokens);
     const tkr_question q = jobs_question(j);
     tkr_result *r = jobs_explain_first(j, &q, before_model);
     const double features = (double)features_of(r, j->methods);
@@ -193,14 +209,12 @@ static void report(const jobs *b)
     printf("memory: peak <= plan <= 1.15 x peak + 16 MiB holds for %zu of %zu calls\n", held, calls);
 }
 
-/* Leave the jobs whose line "model job" has this text in it. */
-static void choose(jobs *b, const char *text)
+/* Leave the jobs that are wanted. */
+static void choose(jobs *b)
 {
     size_t kept = 0;
     for (size_t i = 0; i < b->count; i++) {
-        char line[96];
-        snprintf(line, sizeof line, "%s %s", b->list[i].of->name, b->list[i].name);
-        if (strstr(line, text))
+        if (jobs_wants(b, b->list[i].of, b->list[i].name))
             b->list[kept++] = b->list[i];
         else
             pass_free(b->list[i].forward);
@@ -218,8 +232,7 @@ static double most_bytes(const jobs *b)
 
 void jobs_run(jobs *b)
 {
-    if (b->options.operand)
-        choose(b, b->options.operand);
+    choose(b);
     const size_t most = (size_t)most_bytes(b);
     rates_bed *bed = rates_open(b->options.threads, most);
     if (!bed)

@@ -50,9 +50,12 @@ typedef struct call_least {
     double aim, forwards, forwards_a_feature, backwards, reads;
 } call_least;
 /* A call over one input of an encoder with a class head: [CLS], tokens, [SEP], every token between them a feature.  The first
- * call is made here and its memory noted. */
+ * call is made here and its memory noted.  Nothing happens when the operand of the command line does not choose it. */
 void jobs_add_call(jobs *b, const sized *of, const call_least *least, size_t tokens, uint64_t before_model);
-/* The question of such a call. */
+/* Does the line "model name" have the operand in it, or is there none? */
+bool jobs_wants(const jobs *b, const sized *of, const char *name);
+/* The token ids of such a call, and its question. */
+void jobs_fill_input(job *j, size_t tokens);
 tkr_question jobs_question(const job *j);
 /* A tkr_explain call of a question; ends the program when it fails. */
 tkr_result *jobs_explain(const job *j, const tkr_question *q);
