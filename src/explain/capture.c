@@ -91,7 +91,7 @@ static tkr_status capture_in(const question *q, view patterns, tkr_result *r, tk
 static tkr_status gradient_in(const question *q, tkr_result *r, tkr_error *error)
 {
     tkr_status status = record_question(r, q, error);
-    const real *g = status ? NULL : differentiate_clean(q, 0, error);
+    const real *g = status ? NULL : differentiate_clean(q, 0, RULE_GRADIENT, error);
     if (!g)
         return error->code;
     const tkr_axis *axes[2] = {record_rows_axis(r, "token", q->place_first, q->place_first + q->place_count), numbered(r, "hidden", TKR_AXIS_HIDDEN, gradient_width(q))};

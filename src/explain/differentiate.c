@@ -362,24 +362,16 @@ tkr_status differentiate(const question *q, const endpoint *from, const endpoint
     return differentiate_points(q, &on_line, sequences, phase, NULL, error);
 }
 
-const real *differentiate_clean_under(const question *q, size_t t, op_rule rule, double *absorbed, double *seeded,
-                                      tkr_error *error)
+const real *differentiate_clean(const question *q, size_t t, op_rule rule, tkr_error *error)
 {
     size_t bytes = q->clean->batch.targets * model_outputs(q->model) * sizeof(real);
     real *seed = memory_new_aligned(bytes);
     if (!seed)
         return fail_memory(error, "gradient seeds", bytes), NULL;
     fill_seed(q, q->clean, t, seed);
-    if (seeded)
-        *seeded = sum_seed(q, q->clean, seed);
     tkr_status status = pass_seed(q->clean, 0, seed, error);
     if (!status)
-        status = pass_backward(q->clean, rule, 1, absorbed, error);
+        status = pass_backward(q->clean, rule, 1, NULL, error);
     memory_free(seed);
     return status ? NULL : pass_gradient(q->clean, 0);
-}
-
-const real *differentiate_clean(const question *q, size_t t, tkr_error *error)
-{
-    return differentiate_clean_under(q, t, RULE_GRADIENT, NULL, NULL, error);
 }

@@ -61,12 +61,8 @@ typedef struct ways_back {
 } ways_back;
 tkr_status ways_back_walk(ways_back *w, tkr_error *error);
 
-/* Gradient of one target at the clean input, [length, width]; borrowed until the next call. */
-const real *differentiate_clean(const question *q, size_t target, tkr_error *error);
-/* The same under a relevance rule, with what each node absorbed ([nodes][ABSORBED_KINDS], NULL: not wanted) and <df/dz, z>, z the
- * logits (NULL: not wanted). */
-const real *differentiate_clean_under(const question *q, size_t target, op_rule rule, double *absorbed, double *seeded,
-                                      tkr_error *error);
+/* Gradient of one target at the clean input under a rule, [length, width]; borrowed until the next call. */
+const real *differentiate_clean(const question *q, size_t target, op_rule rule, tkr_error *error);
 /* Width of the rows at the question's place. */
 size_t gradient_width(const question *q);
 /* At most that, known before anything runs. */

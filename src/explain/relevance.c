@@ -13,7 +13,6 @@
 #include "base/failure.h"
 #include "base/memory.h"
 #include "base/number.h"
-#include "explain/local.h"
 
 const char *const relevance_part_ids[RELEVANCE_PART_COUNT] = {
 #define RELEVANCE_ID(name, id) id,
@@ -88,48 +87,31 @@ static tkr_status check_conservation(method_call *c, const account *sum, tkr_err
     return status || check.ok ? status : warn_leak(c, gap, error);
 }
 
-/* After a way back: target w->first + i; the account is closed where all relevance arrives: below the layers. */
+/* The account of a target is closed where all relevance arrives: below the layers. */
 static tkr_status read_target(method_call *c, const ways_back *w, size_t i, tkr_error *error)
 {
     const question *q = c->q;
     const size_t t = w->first + i;
-    local_add_places(c, q->clean, t, i);
-    if (!c->ledger)
-        return TKR_OK;
+    tkr_status status = local_add_products(c, w, i, error);
+    if (status || !c->ledger)
+        return status;
     account sum = {.seeded = w->seeded[i]};
     sum_tokens(q, (c->place_scores ? c->place_scores : c->token_scores) + t * q->length, &sum);
-    sum_ledger(q->clean, w->absorbed + i * q->clean->graph.graph->count * ABSORBED_KINDS, c->ledger + t * RELEVANCE_PART_COUNT, &sum);
+    sum_ledger(w->p, w->absorbed + i * w->p->graph.graph->count * ABSORBED_KINDS, c->ledger + t * RELEVANCE_PART_COUNT, &sum);
     return check_conservation(c, &sum, error);
 }
 
 tkr_status relevance_run(method_call *c, op_rule rule, tkr_error *error)
 {
     const question *q = c->q;
-    const size_t seeds = q->clean->shape.seeds, bytes = q->clean->batch.targets * model_outputs(q->model) * sizeof(real);
-    ways_back w = {.q = q, .p = q->clean, .rule = rule};
+    ways_back w = {.p = q->clean, .rule = rule};
     if (!q->is_deep) {
-        w.absorbed = ARENA_NEW(q->arena, double, seeds * q->clean->graph.graph->count * ABSORBED_KINDS);
+        const size_t seeds = w.p->shape.seeds;
+        w.absorbed = ARENA_NEW(q->arena, double, seeds * w.p->graph.graph->count * ABSORBED_KINDS);
         w.seeded = ARENA_NEW(q->arena, double, seeds);
         c->ledger = ARENA_NEW(q->arena, double, q->target_count * RELEVANCE_PART_COUNT);
         if (!w.absorbed || !w.seeded || !c->ledger)
             return fail_memory(error, "a ledger", q->target_count);
     }
-    w.seed = memory_new_aligned(bytes);
-    tkr_status status = w.seed ? TKR_OK : fail_memory(error, "gradient seeds", bytes);
-    for (; !status && w.first < q->target_count; w.first += w.count) {
-        status = ways_back_walk(&w, error);
-        for (size_t i = 0; !status && i < w.count; i++)
-            status = read_target(c, &w, i, error);
-    }
-    memory_free(w.seed);
-    for (size_t i = 0; !status && c->place_scores && i < q->target_count * q->length; i++)
-        c->token_scores[i] = c->place_scores[i];
-    c->backward = q->target_count;
-    return status;
-}
-
-method_cost relevance_cost(const arguments *a, size_t features, size_t targets)
-{
-    (void)a, (void)features;
-    return (method_cost){.backward = targets};
+    return local_walk(c, &w, read_target, error);
 }

@@ -6,7 +6,7 @@
 #ifndef EXPLAIN_RELEVANCE_H
 #define EXPLAIN_RELEVANCE_H
 
-#include "explain/method.h"
+#include "explain/local.h"
 #include "tensor/op.h"
 
 /* What keeps relevance. */
@@ -26,9 +26,8 @@ enum {
 };
 extern const char *const relevance_part_ids[RELEVANCE_PART_COUNT];
 
-/* Fills token_scores (and place_scores), ledger and passes of a call, and adds the check "conservation" for each target.  Its gap is relative to the sum
- * of all sizes; beyond 1e-4 there is a warning too.  Cost: a way back a target; the forward run is the clean one. */
+/* Fills token_scores (and place_scores), ledger and passes of a call, and adds the check "conservation" for each target.  Its
+ * gap is relative to the sum of all sizes; beyond 1e-4 there is a warning too.  Cost: a way back a target; the forward run is the clean one. */
 tkr_status relevance_run(method_call *c, op_rule rule, tkr_error *error);
-method_cost relevance_cost(const arguments *a, size_t features, size_t targets);
 
 #endif

@@ -1,6 +1,7 @@
 /* Questions of the reference numbers; see reference.h. */
 #include "explain/reference.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "explain/result.h"
 
 const char *const reference_measures[REFERENCE_MEASURES] = {"logit", "diff", "logprob", "prob", "logodds", "margin", "meanfoil"};
 
@@ -50,44 +53,59 @@ static void read_outputs(reference *r)
         r->outputs[r->output_count++] = (int32_t)json_integer_value(json_object_get(r->gradients->json, "target"));
 }
 
-void reference_open(reference *r, const char *root, const char *name)
+static void open_model(reference *r, const golden *g)
+{
+    tkr_error error = {0};
+    r->model = tkr_model_open(g->model, NULL, &error);
+    r->session = r->model ? tkr_session_new(r->model, NULL, &error) : NULL;
+    if (!r->session)
+        fail_msg("%s: %s", g->model, error.message);
+    r->has_decoder = json_array_size(json_object_get(g->json, "decoder_ids")) > 0;
+}
+
+static golden *open_stage(const char *root, const char *name, const char *stage)
 {
     char file[NAME_ROOM];
-    tkr_error error = {0};
-    *r = (reference){0};
-    snprintf(file, sizeof file, "%s.gradients", name);
-    r->gradients = golden_open(root, file);
-    snprintf(file, sizeof file, "%s.perturbation", name);
-    r->perturbation = golden_open(root, file);
-    r->model = tkr_model_open(r->gradients->model, NULL, &error);
-    if (!r->model)
-        fail_msg("%s: %s", name, error.message);
-    r->session = tkr_session_new(r->model, NULL, &error);
-    assert_non_null(r->session);
-    r->count = read_ints(json_object_get(r->gradients->json, "ids"), r->ids);
-    size_t types = read_ints(json_object_get(r->gradients->json, "token_type_ids"), r->types);
+    snprintf(file, sizeof file, "%.90s.%s", name, stage);
+    return golden_open(root, file);
+}
+
+static void open_question(reference *r, const char *root, const char *name)
+{
+    r->gradients = open_stage(root, name, "gradients");
+    r->perturbation = open_stage(root, name, "perturbation");
+    open_model(r, r->gradients);
+    const json_t *json = r->gradients->json;
+    r->count = read_ints(json_object_get(json, "ids"), r->ids);
+    size_t types = read_ints(json_object_get(json, "token_type_ids"), r->types);
     assert_true(types == r->count || types == 0); /* families without token types have none */
     read_outputs(r);
     write_side(r, r->target, "target");
-    char foil[SPEC_ROOM / 2];
-    foil[0] = 0;
-    if (json_is_integer(json_object_get(r->gradients->json, "foil"))) {
-        char side[SPEC_ROOM];
-        write_side(r, side, "foil");
-        snprintf(foil, sizeof foil, "%.100s", side);
-        snprintf(r->contrast, sizeof r->contrast, "%.100s~%s", r->target, foil);
+    if (json_is_integer(json_object_get(json, "foil"))) {
+        char foil[SPEC_ROOM];
+        write_side(r, foil, "foil");
+        snprintf(r->contrast, sizeof r->contrast, "%.100s~%.100s", r->target, foil);
     }
 }
 
-void reference_close(reference *r)
+static void open_matrix(reference *r, const char *root, const char *name)
 {
-    tkr_session_free(r->session);
-    tkr_model_close(r->model);
-    golden_close(r->gradients);
-    golden_close(r->perturbation);
+    r->forward = golden_open(root, name);
+    r->matrix = open_stage(root, name, "generation");
+    open_model(r, r->matrix);
+    r->count = read_ints(json_object_get(r->matrix->json, r->has_decoder ? "source_ids" : "ids"), r->ids);
+    r->output_count = read_ints(json_object_get(r->matrix->json, "generated"), r->outputs);
 }
 
-bool reference_has_decoder(const reference *r) { return r->output_count > 0; }
+static void close_reference(reference *r)
+{
+    golden *const all[] = {r->gradients, r->perturbation, r->forward, r->matrix};
+    tkr_session_free(r->session);
+    tkr_model_close(r->model);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i])
+            golden_close(all[i]);
+}
 
 tkr_question reference_question(const reference *r, const char *measure)
 {
@@ -130,9 +148,50 @@ void reference_compare(const reference *r, const tkr_result *got, const char *ar
     assert_close_tensor(name, TENSOR(here, count), TENSOR(there, count), allowed);
 }
 
+tkr_question reference_matrix_question(const reference *r)
+{
+    tkr_question q = tkr_question_defaults();
+    q.ids = r->ids;
+    q.id_count = r->count;
+    q.features = "tokens";
+    q.target = "all";
+    return q;
+}
+
+bool reference_compare_matrix(const reference *r, const tkr_result *got, const char *array, const char *name, tolerance allowed)
+{
+    tensor want;
+    if (!golden_find(r->matrix, name, &want))
+        return false;
+    const tkr_array *a = tkr_result_array(got, array);
+    size_t steps = want.shape[0], columns = want.shape[1], features = tkr_array_extent(a, 1), defined = 0;
+    double *here = calloc(steps * columns, sizeof *here), *there = calloc(steps * columns, sizeof *there);
+    assert_int_equal(tkr_array_extent(a, 0), steps);
+    for (size_t i = 0; i < steps * columns; i++) {
+        size_t f = got->tokens[i % columns].feature;
+        if (f == SIZE_MAX)
+            continue;
+        double score = (double)tkr_array_f32(a)[i / columns * features + f];
+        assert_int_equal(isnan(score), isnan(want.f64[i]));
+        if (isnan(score))
+            continue;
+        here[defined] = score;
+        there[defined++] = want.f64[i];
+    }
+    assert_true(defined > steps);
+    assert_close_tensor(name, TENSOR(here, defined), TENSOR(there, defined), allowed);
+    free(here);
+    free(there);
+    return true;
+}
+
+/* ---- all cases ---- */
+
 typedef struct sweep {
-    const char *root;
+    const char *root, *stage;
+    void (*open)(reference *r, const char *root, const char *name);
     reference_fn *compare;
+    bool is_committed;
     size_t cases, compared;
 } sweep;
 
@@ -141,29 +200,41 @@ static void visit_case(golden *g, const char *name, void *user)
     (void)g;
     sweep *s = user;
     char path[1024];
-    snprintf(path, sizeof path, "%s/golden/%s.gradients.json", s->root, name);
+    snprintf(path, sizeof path, "%s/golden/%s.%s.json", s->root, name, s->stage);
     FILE *there = fopen(path, "r");
     if (!there)
         return; /* a forward-only case */
     fclose(there);
     static reference r;
-    reference_open(&r, s->root, name);
+    r = (reference){.is_committed = s->is_committed};
+    s->open(&r, s->root, name);
     s->compare(&r);
     s->compared += r.compared;
     s->cases++;
-    reference_close(&r);
+    close_reference(&r);
 }
 
-size_t reference_each(reference_fn *compare, size_t at_least)
+/* committed, elsewhere: how many cases there are at the very least. */
+static size_t visit_all(sweep s, size_t committed, size_t elsewhere, size_t at_least)
 {
     size_t compared = 0;
-    for (size_t i = 0; golden_root(i); i++) {
-        sweep s = {.root = golden_root(i), .compare = compare};
+    for (size_t i = 0; (s.root = golden_root(i)) != NULL; i++) {
+        s.is_committed = i == 0;
+        s.cases = s.compared = 0;
         golden_each(s.root, visit_case, &s);
-        assert_true(s.cases >= 5);
+        assert_true(s.cases >= (s.is_committed ? committed : elsewhere));
         assert_true(s.compared >= at_least * s.cases);
         compared += s.compared;
     }
     return compared;
 }
 
+size_t reference_each(reference_fn *compare, size_t at_least)
+{
+    return visit_all((sweep){.stage = "gradients", .open = open_question, .compare = compare}, 28, 5, at_least);
+}
+
+size_t reference_each_matrix(reference_fn *compare, size_t at_least)
+{
+    return visit_all((sweep){.stage = "generation", .open = open_matrix, .compare = compare}, 9, 3, at_least);
+}

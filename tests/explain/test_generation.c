@@ -15,99 +15,11 @@
 
 #include <tokray/tokray.h>
 
+#include "explain/reference.h"
 #include "explain/result.h"
-#include "support/golden.h"
-
-enum { TOKENS_MOST = 512, PATH_ROOM = 1024 };
 
 /* Logits this close may swap in float32 (the reference's own figure). */
 static const double SAFE_MARGIN = 1e-3;
-
-static size_t read_ints(const json_t *list, int32_t *out)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        out[i] = (int32_t)json_integer_value(json_array_get(list, i));
-    return json_array_size(list);
-}
-
-/* A case with an output: what its generation file says. */
-typedef struct reference {
-    golden *forward, *matrix;
-    tkr_model *model;
-    tkr_session *session;
-    int32_t ids[TOKENS_MOST], outputs[TOKENS_MOST];
-    size_t count, output_count;
-    bool has_decoder;
-} reference;
-
-static void open_reference(reference *r, const char *root, const char *name)
-{
-    char file[128];
-    tkr_error error = {0};
-    *r = (reference){0};
-    snprintf(file, sizeof file, "%.100s.generation", name);
-    r->forward = golden_open(root, name);
-    r->matrix = golden_open(root, file);
-    r->model = tkr_model_open(r->matrix->model, NULL, &error);
-    r->session = r->model ? tkr_session_new(r->model, NULL, &error) : NULL;
-    if (!r->session)
-        fail_msg("%s: %s", name, error.message);
-    r->has_decoder = json_array_size(json_object_get(r->matrix->json, "decoder_ids")) > 0;
-    const char *ids = r->has_decoder ? "source_ids" : "ids";
-    r->count = read_ints(json_object_get(r->matrix->json, ids), r->ids);
-    r->output_count = read_ints(json_object_get(r->matrix->json, "generated"), r->outputs);
-}
-
-static void close_reference(reference *r)
-{
-    tkr_session_free(r->session);
-    tkr_model_close(r->model);
-    golden_close(r->forward);
-    golden_close(r->matrix);
-}
-
-static tkr_question question_of(const reference *r)
-{
-    tkr_question q = tkr_question_defaults();
-    q.ids = r->ids;
-    q.id_count = r->count;
-    q.features = "tokens";
-    q.target = "all";
-    return q;
-}
-
-typedef void compare_fn(reference *r);
-typedef struct sweep {
-    const char *root;
-    compare_fn *compare;
-    size_t cases;
-} sweep;
-
-static void visit_case(golden *g, const char *name, void *user)
-{
-    (void)g;
-    sweep *s = user;
-    char path[PATH_ROOM];
-    snprintf(path, sizeof path, "%s/golden/%s.generation.json", s->root, name);
-    FILE *there = fopen(path, "r");
-    if (!there)
-        return;
-    fclose(there);
-    static reference r;
-    open_reference(&r, s->root, name);
-    s->compare(&r);
-    close_reference(&r);
-    s->cases++;
-}
-
-static void compare_everywhere(compare_fn *compare)
-{
-    for (size_t i = 0; golden_root(i); i++) {
-        sweep s = {.root = golden_root(i), .compare = compare};
-        golden_each(s.root, visit_case, &s);
-        assert_true(s.cases >= 3);
-    }
-}
 
 /* ---- greedy outputs ---------------------------------------------------------------------------------------------- */
 
@@ -116,10 +28,13 @@ static void generate_like(reference *r, const char *input, const json_t *greedy)
     int32_t want[TOKENS_MOST];
     golden_input in;
     tkr_error error = {0};
-    size_t count = read_ints(json_object_get(greedy, "new_ids"), want);
+    const json_t *new_ids = json_object_get(greedy, "new_ids");
+    size_t count = json_array_size(new_ids);
+    for (size_t i = 0; i < count; i++)
+        want[i] = (int32_t)json_integer_value(json_array_get(new_ids, i));
     const json_t *margins = json_object_get(greedy, "margins");
     assert_true(golden_input_named(r->forward, input, &in));
-    tkr_question q = question_of(r);
+    tkr_question q = reference_matrix_question(r);
     q.ids = in.ids;
     q.id_count = in.count;
     q.max_new = count;
@@ -152,42 +67,13 @@ static void compare_greedy(reference *r)
 
 /* ---- matrices ---------------------------------------------------------------------------------------------------- */
 
-/* Columns of the reference are rows of the model: a prompt and its outputs, or source tokens, a start and outputs. */
-static void compare_matrix(reference *r, const tkr_result *got, const char *array, const char *golden_name, tolerance allowed)
-{
-    tensor want;
-    if (!golden_find(r->matrix, golden_name, &want))
-        return;
-    const tkr_array *a = tkr_result_array(got, array);
-    size_t steps = want.shape[0], columns = want.shape[1], features = tkr_array_extent(a, 1), defined = 0;
-    double *here = calloc(steps * columns, sizeof *here), *there = calloc(steps * columns, sizeof *there);
-    assert_int_equal(tkr_array_extent(a, 0), steps);
-    for (size_t t = 0; t < steps; t++)
-        for (size_t j = 0; j < columns; j++) {
-            size_t f = got->tokens[j].feature;
-            double number = want.f64[t * columns + j];
-            if (f == SIZE_MAX)
-                continue;
-            double score = (double)tkr_array_f32(a)[t * features + f];
-            assert_int_equal(isnan(score), isnan(number));
-            if (isnan(number))
-                continue;
-            here[defined] = score;
-            there[defined++] = number;
-        }
-    assert_true(defined > steps);
-    assert_close_tensor(golden_name, TENSOR(here, defined), TENSOR(there, defined), allowed);
-    free(here);
-    free(there);
-}
-
 static void compare_matrices(reference *r)
 {
     static const char *const measures[] = {"logit", "logprob"};
     for (size_t m = 0; m < 2; m++) {
         char name[64];
         tkr_error error = {0};
-        tkr_question q = question_of(r);
+        tkr_question q = reference_matrix_question(r);
         q.output_ids = r->outputs;
         q.output_id_count = r->output_count;
         q.measure = measures[m];
@@ -195,9 +81,9 @@ static void compare_matrices(reference *r)
         if (!got)
             fail_msg("%s: %s", r->matrix->model, error.message);
         snprintf(name, sizeof name, "gradxinput.%s", measures[m]);
-        compare_matrix(r, got, "gxi.scores", name, r->has_decoder ? TOLERANCE_golden_gxi_t5 : TOLERANCE_golden_gxi);
+        assert_true(reference_compare_matrix(r, got, "gxi.scores", name, ALLOWED(r, golden_gxi)));
         snprintf(name, sizeof name, "occlusion.attn.%s", measures[m]);
-        compare_matrix(r, got, "occlusion.scores", name, TOLERANCE_golden_score);
+        assert_true(reference_compare_matrix(r, got, "occlusion.scores", name, TOLERANCE_golden_score));
         snprintf(name, sizeof name, "f.%s", measures[m]);
         tensor f = golden_array(r->matrix, name);
         for (size_t t = 0; t < r->output_count; t++) {
@@ -213,24 +99,15 @@ static void compare_matrices(reference *r)
 
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
 
-static tkr_result *explain(const reference *r, const tkr_question *q, const char *methods)
-{
-    tkr_error error = {0};
-    tkr_result *got = tkr_explain(r->session, q, methods, &error);
-    if (!got)
-        fail_msg("%s: %s", r->matrix->model, error.message);
-    return got;
-}
-
 /* INV-Q3: the steps' scores add up to those of their sum; INV-Q1: and so do their values. */
 static void check_sum(reference *r)
 {
-    tkr_question q = question_of(r);
+    tkr_question q = reference_matrix_question(r);
     q.measure = "logprob";
     q.max_new = 4;
-    tkr_result *each = explain(r, &q, "gxi");
+    tkr_result *each = reference_explain(r, &q, "gxi", r->matrix->model);
     q.per_target = "sum";
-    tkr_result *sum = explain(r, &q, "gxi");
+    tkr_result *sum = reference_explain(r, &q, "gxi", r->matrix->model);
     const tkr_array *a = tkr_result_array(each, "gxi.scores"), *b = tkr_result_array(sum, "gxi.scores");
     size_t steps = tkr_array_extent(a, 0), features = tkr_array_extent(a, 1);
     double added[TOKENS_MOST] = {0}, whole[TOKENS_MOST], value = 0;
@@ -258,13 +135,13 @@ static void check_sum(reference *r)
 /* INV-Q4: a step explained alone, on just the rows before it, has the scores it has in the matrix. */
 static void check_single_step(reference *r)
 {
-    tkr_question q = question_of(r);
+    tkr_question q = reference_matrix_question(r);
     q.output_ids = r->outputs;
     q.output_id_count = r->output_count;
     q.removal = "unk"; /* no read row is exempt */
-    tkr_result *all = explain(r, &q, "gxi,occlusion");
+    tkr_result *all = reference_explain(r, &q, "gxi,occlusion", r->matrix->model);
     q.target = "gen:2";
-    tkr_result *one = explain(r, &q, "gxi,occlusion");
+    tkr_result *one = reference_explain(r, &q, "gxi,occlusion", r->matrix->model);
     static const char *const arrays[] = {"gxi.scores", "occlusion.scores"};
     for (size_t k = 0; k < 2; k++) {
         const tkr_array *a = tkr_result_array(all, arrays[k]), *b = tkr_result_array(one, arrays[k]);
@@ -283,10 +160,10 @@ static void check_single_step(reference *r)
 /* INV-Q5: completeness of each step by itself. */
 static void check_completeness(reference *r)
 {
-    tkr_question q = question_of(r);
+    tkr_question q = reference_matrix_question(r);
     q.output_ids = r->outputs;
     q.output_id_count = r->output_count;
-    tkr_result *got = explain(r, &q, "ig:gap=0.001");
+    tkr_result *got = reference_explain(r, &q, "ig:gap=0.001", r->matrix->model);
     tkr_check check;
     size_t checks = 0, missed = 0;
     for (; tkr_result_check(got, checks, &check); checks++) {
@@ -302,11 +179,11 @@ static void check_completeness(reference *r)
     tkr_result_free(got);
 }
 
-static void test_generation__greedy_output_is_the_reference(void **state) { (void)state; compare_everywhere(compare_greedy); }
-static void test_generation__matrices_are_the_reference(void **state) { (void)state; compare_everywhere(compare_matrices); }
-static void test_generation__steps_add_up(void **state) { (void)state; compare_everywhere(check_sum); }
-static void test_generation__step_alone_is_the_row_of_the_matrix(void **state) { (void)state; compare_everywhere(check_single_step); }
-static void test_generation__each_step_is_complete(void **state) { (void)state; compare_everywhere(check_completeness); }
+static void test_generation__greedy_output_is_the_reference(void **state) { (void)state; reference_each_matrix(compare_greedy, 0); }
+static void test_generation__matrices_are_the_reference(void **state) { (void)state; reference_each_matrix(compare_matrices, 0); }
+static void test_generation__steps_add_up(void **state) { (void)state; reference_each_matrix(check_sum, 0); }
+static void test_generation__step_alone_is_the_row_of_the_matrix(void **state) { (void)state; reference_each_matrix(check_single_step, 0); }
+static void test_generation__each_step_is_complete(void **state) { (void)state; reference_each_matrix(check_completeness, 0); }
 
 int main(void)
 {

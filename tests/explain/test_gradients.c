@@ -331,9 +331,9 @@ static void check_sequential(reference *r)
     r->compared++;
     if (has_kinks(r) && sizeof(real) == sizeof(double))
         return; /* precision shows nothing that is not shown without it, and takes minutes */
-    q.removal = reference_has_decoder(r) ? "pad" : "mean"; /* T5's paths from its mean embedding are very stiff */
+    q.removal = r->has_decoder ? "pad" : "mean"; /* T5's paths from its mean embedding are very stiff */
     snprintf(spec, sizeof spec, "sequential-ig:steps=%d,baseline=%s,occlusion",
-             !has_kinks(r) ? 256 : reference_has_decoder(r) ? 4096 : 1024, q.removal);
+             !has_kinks(r) ? 256 : r->has_decoder ? 4096 : 1024, q.removal);
     tkr_result *got = reference_explain(r, &q, spec, "one at a time");
     tkr_model_facts facts;
     tkr_model_describe(r->model, &facts);

@@ -261,7 +261,7 @@ static void check_finite_differences(made *m, const char *text)
             ask_inside(&a, m, &wanted, (question_wish){.gradient = true});
             tkr_error error = {0};
             size_t n = a.q.length * gradient_width(&a.q);
-            const real *g = differentiate_clean(&a.q, 0, &error);
+            const real *g = differentiate_clean(&a.q, 0, RULE_GRADIENT, &error);
             assert_non_null(g);
             double *direction = calloc(n, sizeof *direction), slope = 0, size = 0;
             for (size_t i = 0; i < n; i++) {

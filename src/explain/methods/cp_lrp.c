@@ -30,6 +30,6 @@ const method cp_lrp_method = {
     .at_any_site = true,
     .is_local = true,
     .is_fast = true,
-    .cost = relevance_cost,
+    .cost = local_cost,
     .run = run,
 };

@@ -9,7 +9,7 @@
  */
 #include <math.h>
 
-#include "explain/method.h"
+#include "explain/local.h"
 
 enum { NORM };
 static const parameter parameters[] = {
@@ -17,12 +17,6 @@ static const parameter parameters[] = {
 
 static bool is_norm(const arguments *a) { return view_is(a->text[NORM], "l2") || view_is(a->text[NORM], "l1"); }
 static bool is_signed(const arguments *a) { return !is_norm(a); }
-
-static method_cost cost(const arguments *a, size_t features, size_t targets)
-{
-    (void)a, (void)features;
-    return (method_cost){.backward = targets};
-}
 
 /* One number of a token's gradient. */
 static double reduce(const arguments *a, const real *g, size_t width)
@@ -33,19 +27,21 @@ static double reduce(const arguments *a, const real *g, size_t width)
     return view_is(a->text[NORM], "l2") ? sqrt(sum) : view_is(a->text[NORM], "mean") ? sum / (double)width : sum;
 }
 
-static tkr_status run(method_call *c, tkr_error *error)
+static tkr_status reduce_rows(method_call *c, const ways_back *w, size_t seed, tkr_error *error)
 {
+    (void)error;
     const question *q = c->q;
     size_t width = gradient_width(q);
-    for (size_t t = 0; t < q->target_count; t++) {
-        const real *g = differentiate_clean(q, t, error);
-        if (!g)
-            return error->code;
-        for (size_t i = 0; i < q->place_count; i++)
-            c->token_scores[t * q->length + q->place_first + i] = reduce(&c->arguments, g + i * width, width);
-    }
-    c->backward = q->target_count;
+    const real *g = pass_gradient(w->p, seed);
+    for (size_t i = 0; i < q->place_count; i++)
+        c->token_scores[(w->first + seed) * q->length + q->place_first + i] = reduce(&c->arguments, g + i * width, width);
     return TKR_OK;
+}
+
+static tkr_status run(method_call *c, tkr_error *error)
+{
+    ways_back w = {.p = c->q->clean};
+    return local_walk(c, &w, reduce_rows, error);
 }
 
 static const char *const aliases[] = {"saliency", NULL};
@@ -64,7 +60,7 @@ const method gradient_method = {
     .needs = NEEDS_GRADIENT,
     .scores_tokens = true,
     .is_fast = true,
-    .cost = cost,
+    .cost = local_cost,
     .is_signed = is_signed,
     .run = run,
 };

@@ -8,13 +8,11 @@
 
 static const parameter parameters[] = {END_PARAMETERS};
 
-static method_cost cost(const arguments *a, size_t features, size_t targets)
+static tkr_status run(method_call *c, tkr_error *error)
 {
-    (void)a, (void)features;
-    return (method_cost){.backward = targets};
+    ways_back w = {.p = c->q->clean};
+    return local_walk(c, &w, local_add_products, error);
 }
-
-static tkr_status run(method_call *c, tkr_error *error) { return local_scores(c, c->q->clean, error); }
 
 static const char *const aliases[] = {"gradient-x-input", "input-x-gradient", NULL};
 
@@ -35,6 +33,6 @@ const method gxi_method = {
     .at_any_site = true,
     .is_local = true,
     .is_fast = true,
-    .cost = cost,
+    .cost = local_cost,
     .run = run,
 };
