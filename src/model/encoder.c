@@ -50,6 +50,11 @@ const weight_row_def encoder_token_weights[] = {
     END_WEIGHTS,
 };
 
+node encoder_classify(build *b, const char *middle, activation act, node rows)
+{
+    return linear(b, "classifier", activate(b, act, linear(b, middle, rows)));
+}
+
 node encoder_label_tokens(build *b, node rows) { return linear(b, "classifier", rows); }
 
 const weight_row_def encoder_span_weights[] = {

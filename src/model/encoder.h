@@ -37,12 +37,21 @@ node encoder_forward(build *b);
 /* Vocabulary logits: decoder(norm(act(transform(x)))). */
 node encoder_predict(build *b, activation act, node rows);
 node encoder_predict_plain(build *b, node rows); /* with the config's activation */
+/* Class logits: classifier(act(middle(x))), with the middle map's name in the family's table. */
+node encoder_classify(build *b, const char *middle, activation act, node rows);
 node encoder_label_tokens(build *b, node rows);
 node encoder_find_span(build *b, node rows);
 
 extern const weight_row_def encoder_token_weights[], encoder_span_weights[];
 extern const char *const encoder_span_outputs[];
 
+/* Class logits of the whole text, read at its first row; the last arguments are the class names in config.json. */
+#define CLASSIFICATION(table, function, ...)                                                                   \
+    {                                                                                                          \
+        .task = TKR_TASK_SEQUENCE_CLASSIFICATION, .title = "sequence classification",                          \
+        .architectures = (const char *const[]){__VA_ARGS__, NULL}, .weights = table,                           \
+        .reads = READS_FIRST_ROW, .forward = function                                                          \
+    }
 /* Class logits of each token; the arguments are the class names in config.json. */
 #define TOKEN_CLASSIFICATION(...)                                                                              \
     {                                                                                                          \

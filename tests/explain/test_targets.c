@@ -246,6 +246,37 @@ static void test_targets__a_long_word_gets_a_mask_a_token(void **state)
     made_close(&o);
 }
 
+/* Words that need unlike numbers of masks are contrasted on inputs of their own. */
+static void test_targets__masked_words_of_unlike_length(void **state)
+{
+    (void)state;
+    made o = made_open_case("bert-mlm");
+    tkr_question q = ask("a [MASK] music", "token:\"unhappy\"");
+    q.measure = "logprob";
+    tkr_result *longer = made_explain(&o, &q, "gxi,occlusion");
+    q.target = "token:\"bad\"";
+    tkr_result *shorter = made_explain(&o, &q, "gxi,occlusion");
+    q.target = "token:\"unhappy\"~token:\"bad\"";
+    q.measure = NULL;
+    tkr_result *contrast = made_explain(&o, &q, "gxi,occlusion");
+    static const char *const arrays[] = {"gxi.scores", "occlusion.scores"};
+    for (size_t k = 0; k < 2; k++) {
+        double a[SCORES_MOST], b[SCORES_MOST], c[SCORES_MOST];
+        size_t count = scores_of(longer, arrays[k], 0, a);
+        assert_int_equal(scores_of(shorter, arrays[k], 0, b), count);
+        assert_int_equal(scores_of(contrast, arrays[k], 0, c), count);
+        for (size_t f = 0; f < count; f++)
+            a[f] -= b[f];
+        assert_close_tensor(arrays[k], TENSOR(c, count), TENSOR(a, count), TOLERANCE_all_at_once);
+    }
+    assert_true(longer->token_count > shorter->token_count);
+    assert_true(fabs(target_of(longer, 0).value - target_of(shorter, 0).value - target_of(contrast, 0).value) < 1e-5);
+    tkr_result_free(longer);
+    tkr_result_free(shorter);
+    tkr_result_free(contrast);
+    made_close(&o);
+}
+
 static void test_targets__a_label_at_a_token(void **state)
 {
     (void)state;
@@ -344,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_targets__steps_and_outputs_are_checked),
         cmocka_unit_test(test_targets__earlier_outputs_are_features_unless_fixed),
         cmocka_unit_test(test_targets__a_long_word_gets_a_mask_a_token),
+        cmocka_unit_test(test_targets__masked_words_of_unlike_length),
         cmocka_unit_test(test_targets__a_label_at_a_token),
         cmocka_unit_test(test_targets__a_span_is_its_start_and_its_end),
         cmocka_unit_test(test_targets__a_baseline_that_does_not_converge_is_refused),

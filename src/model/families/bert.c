@@ -48,19 +48,9 @@ static const weight_row_def classifier_weights[] = {
     END_WEIGHTS,
 };
 
-static node classify(build *b, node rows)
-{
-    return linear(b, "classifier", activate(b, ACT_TANH, linear(b, "pooler", rows)));
-}
+static node classify(build *b, node rows) { return encoder_classify(b, "pooler", ACT_TANH, rows); }
 
-static const head classification_head = {
-    .task = TKR_TASK_SEQUENCE_CLASSIFICATION,
-    .title = "sequence classification",
-    .architectures = (const char *const[]){"BertForSequenceClassification", NULL},
-    .weights = classifier_weights,
-    .reads = READS_FIRST_ROW,
-    .forward = classify,
-};
+static const head classification_head = CLASSIFICATION(classifier_weights, classify, "BertForSequenceClassification");
 
 static const weight_row_def masked_lm_weights[] = {
     LINEAR("transform", "cls.predictions.transform.dense", "C", "C"),

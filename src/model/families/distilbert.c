@@ -55,19 +55,9 @@ static const weight_row_def classifier_weights[] = {
     END_WEIGHTS,
 };
 
-static node classify(build *b, node rows)
-{
-    return linear(b, "classifier", activate(b, ACT_RELU, linear(b, "pre_classifier", rows)));
-}
+static node classify(build *b, node rows) { return encoder_classify(b, "pre_classifier", ACT_RELU, rows); }
 
-static const head classification_head = {
-    .task = TKR_TASK_SEQUENCE_CLASSIFICATION,
-    .title = "sequence classification",
-    .architectures = (const char *const[]){"DistilBertForSequenceClassification", NULL},
-    .weights = classifier_weights,
-    .reads = READS_FIRST_ROW,
-    .forward = classify,
-};
+static const head classification_head = CLASSIFICATION(classifier_weights, classify, "DistilBertForSequenceClassification");
 
 static const weight_row_def masked_lm_weights[] = {
     LINEAR("transform", "vocab_transform", "C", "C"),

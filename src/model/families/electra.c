@@ -66,19 +66,9 @@ static const weight_row_def classifier_weights[] = {
     END_WEIGHTS,
 };
 
-static node classify(build *b, node rows)
-{
-    return linear(b, "classifier", activate(b, ACT_GELU_ERF, linear(b, "middle", rows)));
-}
+static node classify(build *b, node rows) { return encoder_classify(b, "middle", ACT_GELU_ERF, rows); }
 
-static const head classification_head = {
-    .task = TKR_TASK_SEQUENCE_CLASSIFICATION,
-    .title = "sequence classification",
-    .architectures = (const char *const[]){"ElectraForSequenceClassification", NULL},
-    .weights = classifier_weights,
-    .reads = READS_FIRST_ROW,
-    .forward = classify,
-};
+static const head classification_head = CLASSIFICATION(classifier_weights, classify, "ElectraForSequenceClassification");
 
 static const weight_row_def generator_weights[] = {
     LINEAR("transform", "generator_predictions.dense", "E", "C"),

@@ -61,21 +61,11 @@ static const weight_row_def classifier_weights[] = {
     END_WEIGHTS,
 };
 
-static node classify(build *b, node rows)
-{
-    return linear(b, "classifier", activate(b, ACT_TANH, linear(b, "middle", rows)));
-}
+static node classify(build *b, node rows) { return encoder_classify(b, "middle", ACT_TANH, rows); }
 
-static const head classification_head = {
-    .task = TKR_TASK_SEQUENCE_CLASSIFICATION,
-    .title = "sequence classification",
-    .architectures =
-        (const char *const[]){"RobertaForSequenceClassification", "XLMRobertaForSequenceClassification",
-                              "CamembertForSequenceClassification", NULL},
-    .weights = classifier_weights,
-    .reads = READS_FIRST_ROW,
-    .forward = classify,
-};
+static const head classification_head =
+    CLASSIFICATION(classifier_weights, classify, "RobertaForSequenceClassification",
+                   "XLMRobertaForSequenceClassification", "CamembertForSequenceClassification");
 
 static const weight_row_def masked_lm_weights[] = {
     LINEAR("transform", "lm_head.dense", "C", "C"),
