@@ -138,7 +138,7 @@ static void measure_shape(const rivals *r, shape size, int count, const report_o
     o.w = random_matrix(1, size.n * size.k);
     o.c = memory_new_aligned(size.m * size.n * sizeof(float));
     o.check = memory_new_aligned(size.m * size.n * sizeof(float));
-    o.pack = o.w ? packed_new(kernels_best(), size.n, size.k, copy_row, &o, false, o.threads) : NULL;
+    o.pack = o.w ? packed_new(kernels_best(), size.n, size.k, copy_row, &o, o.threads) : NULL;
     if (!o.a || !o.c || !o.check || !o.pack || !o.threads)
         report_stop(options->program, "out of memory", NULL);
     measure(r, &o, options->quick ? 5 : TRIALS_MOST, options->quick ? 0.02 : 0.15, options->csv);

@@ -160,7 +160,7 @@ rates_bed *rates_open(int threads, size_t bytes_most)
         b->w[i] = (float)(i % 103) / 103;
     memset(b->block, 1, bytes_most);
     b->bytes_most = bytes_most;
-    b->pack = packed_new(kernels_best(), N, K, weight_row_of, b->w, false, b->pool);
+    b->pack = packed_new(kernels_best(), N, K, weight_row_of, b->w, b->pool);
     if (!b->pack)
         goto fail;
     choose_product(b);

@@ -4,6 +4,7 @@
  */
 #include "base/failure.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -99,4 +100,25 @@ char *plain_into(char room[QUOTE_ROOM], view bytes)
 {
     escape_into(room, QUOTE_ROOM, bytes, false);
     return room;
+}
+
+const char *failure_reason(int number, char room[REASON_ROOM])
+{
+    switch (number) {
+    case EACCES:
+    case EPERM:
+        return "permission denied";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files";
+    case ENAMETOOLONG:
+        return "the name is too long";
+    case EIO:
+        return "the disk reports an error";
+    case ENOMEM:
+        return "the system gave no more memory";
+    default:
+        snprintf(room, 48, "system error %d", number);
+        return room;
+    }
 }

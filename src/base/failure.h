@@ -17,6 +17,10 @@ void *fail_null(tkr_error *error, tkr_status code, const char *format, ...) __at
 /* limit.oom for `bytes` wanted by `what`. */
 tkr_status fail_memory(tkr_error *error, const char *what, size_t bytes);
 
+/* What an errno says, in our words where it is a common one; room for the others. */
+enum { REASON_ROOM = 48 };
+const char *failure_reason(int number, char room[REASON_ROOM]);
+
 /* Add to an error that was just set (no effect when help or facts are filled already). */
 void fail_help(tkr_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void fail_facts(tkr_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));

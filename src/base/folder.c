@@ -42,32 +42,10 @@ struct folder {
 
 /* ---- opening the folder ---------------------------------------------------------------------------------------- */
 
-/* What errno says, in our words where they are the common ones. */
-static const char *reason(int number, char room[48])
-{
-    switch (number) {
-    case EACCES:
-    case EPERM:
-        return "permission denied";
-    case EMFILE:
-    case ENFILE:
-        return "too many open files";
-    case ENAMETOOLONG:
-        return "the name is too long";
-    case EIO:
-        return "the disk reports an error";
-    case ENOMEM:
-        return "the system gave no more memory";
-    default:
-        snprintf(room, 48, "system error %d", number);
-        return room;
-    }
-}
-
 static tkr_status fail_open(tkr_error *error, const char *name, int number)
 {
     char room[48];
-    return fail(error, TKR_E_IO_OPEN, "%s: %s", PLAIN(view_of(name)), reason(number, room));
+    return fail(error, TKR_E_IO_OPEN, "%s: %s", PLAIN(view_of(name)), failure_reason(number, room));
 }
 
 static void fail_folder(tkr_error *error, const char *path, int number)
@@ -439,7 +417,7 @@ static tkr_status read_whole(int descriptor, const struct stat *before, file_byt
         if (got < 0) {
             char room[48];
             return fail(error, TKR_E_IO_READ, "%s: cannot be read at byte %zu: %s", shown, have,
-                        reason(errno, room));
+                        failure_reason(errno, room));
         }
         if (got == 0)
             break;
@@ -500,6 +478,14 @@ void file_bytes_close(file_bytes *file)
         memory_free((void *)(uintptr_t)file->data);
     }
     *file = (file_bytes){.descriptor = -1};
+}
+
+void file_pages_let_go(const void *data, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)data + page - 1) / page * page, end = ((uintptr_t)data + size) / page * page;
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 tkr_status file_bytes_unchanged(const file_bytes *file, tkr_error *error)

@@ -35,6 +35,9 @@ typedef struct file_bytes {
 /* Map (copy: read) a whole file of at most `limit` bytes. */
 tkr_status folder_file(const folder *f, const char *name, size_t limit, bool copy, file_bytes *out, tkr_error *error);
 void file_bytes_close(file_bytes *file);
+/* Pages that lie wholly within these bytes of a mapped file, and are not needed soon, may leave the memory; reading them brings
+ * them back.  Only for bytes of a file that is mapped. */
+void file_pages_let_go(const void *data, size_t size);
 /* io.changed when a mapped file no longer has the size it had. */
 tkr_status file_bytes_unchanged(const file_bytes *file, tkr_error *error);
 

@@ -501,6 +501,7 @@ static tkr_status make_weight(tkr_model *m, const binding *one, tkr_error *error
         memory_free(m->weight_names[i]);
         return status;
     }
+    m->weights[i].is_mapped = m->checkpoint && m->checkpoint->files[t->file].mapped;
     m->weight_count++;
     m->parameters += one->is_tied ? 0 : (uint64_t)m->weights[i].rows * m->weights[i].columns;
     return TKR_OK;

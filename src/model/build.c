@@ -43,6 +43,12 @@ static node add_node(build *b, const op *kind, const node *in, weight *const *we
     return graph_add(b->graph, kind, in, weights, params, 0, no_segments());
 }
 
+/* Of the rows that embeddings are looked up for. */
+static segments first_segments(const build *b)
+{
+    return b->batch->spread ? b->distinct : (segments){b->batch->sequences, b->batch->begin};
+}
+
 static node embed_from(build *b, const char *table, const int32_t *index, size_t first)
 {
     weight *w = find_weight(b, table, "");
@@ -50,8 +56,8 @@ static node embed_from(build *b, const char *table, const int32_t *index, size_t
         return NODE_NONE;
     const node in[NODE_INPUTS] = {NODE_NONE, NODE_NONE, NODE_NONE, NODE_NONE};
     weight *const weights[NODE_WEIGHTS] = {w, NULL};
-    return graph_add(b->graph, &op_embed, in, weights, (op_params){.index = index, .offset = (int32_t)first},
-                     b->batch->rows, (segments){b->batch->sequences, b->batch->begin});
+    segments of = first_segments(b);
+    return graph_add(b->graph, &op_embed, in, weights, (op_params){.index = index, .offset = (int32_t)first}, of.begin[of.count], of);
 }
 
 node embed(build *b, const char *table, const int32_t *index) { return embed_from(b, table, index, 0); }
@@ -61,8 +67,34 @@ node embed_positions(build *b, const char *table)
     return embed_from(b, table, b->batch->positions, b->config->first_position);
 }
 
+static node gather(build *b, node x, const int32_t *index, size_t rows, segments of)
+{
+    if (b->graph->status)
+        return NODE_NONE;
+    const node in[NODE_INPUTS] = {x, NODE_NONE, NODE_NONE, NODE_NONE};
+    weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
+    return graph_add(b->graph, &op_gather, in, weights, (op_params){.index = index}, rows, of);
+}
+
+/* Rows alike that are computed once. */
+static bool is_distinct(const build *b, node x)
+{
+    return b->batch->spread && x != NODE_NONE && !b->graph->status && b->graph->nodes[x].segments.begin == b->distinct.begin;
+}
+
+/* Each row its own. */
+static node spread(build *b, node x)
+{
+    const batch *all = b->batch;
+    return is_distinct(b, x) ? gather(b, x, all->spread, all->rows, (segments){all->sequences, all->begin}) : x;
+}
+
 static node add_plain(build *b, const op *kind, node x, node y, op_params params)
 {
+    if (y != NODE_NONE && is_distinct(b, x) != is_distinct(b, y)) {
+        x = spread(b, x);
+        y = spread(b, y);
+    }
     const node in[NODE_INPUTS] = {x, y, NODE_NONE, NODE_NONE};
     weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
     return add_node(b, kind, in, weights, params);
@@ -111,8 +143,8 @@ node angles(build *b, const double *frequencies, size_t width)
     const node in[NODE_INPUTS] = {NODE_NONE, NODE_NONE, NODE_NONE, NODE_NONE};
     weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
     op_params params = {.index = b->batch->positions, .frequencies = frequencies, .width = width};
-    return graph_add(b->graph, &op_angles, in, weights, params, b->batch->rows,
-                     (segments){b->batch->sequences, b->batch->begin});
+    segments of = first_segments(b);
+    return graph_add(b->graph, &op_angles, in, weights, params, of.begin[of.count], of);
 }
 
 node rotate(build *b, node x, node turns, size_t heads)
@@ -134,16 +166,79 @@ node attend(build *b, node q, node k, node v)
 
 static bool is_encoder(const build *b) { return b->stack[0] == 'e'; }
 
-/* Where the keys of a sequence begin among the batch's rows; NULL: where the stack's do. */
-static const uint32_t *keys_begin(const build *b, bool is_of_source)
+/* Where the flags of a sequence's keys begin; NULL: where the stack's rows or the lists do. */
+static const uint32_t *flags_begin(build *b, bool is_of_source)
 {
+    if (is_of_source && b->batch->source_of) {
+        uint32_t *begin = ARENA_NEW(b->graph->arena, uint32_t, b->batch->sequences);
+        for (size_t s = 0; begin && s < b->batch->sequences; s++)
+            begin[s] = b->batch->begin[b->batch->source_of[s]];
+        if (!begin && !b->graph->status)
+            b->graph->status = fail_memory(b->graph->error, "the keys of a batch", b->batch->sequences);
+        return begin;
+    }
     if (!b->batch->output_begin)
         return NULL;
     return is_of_source || is_encoder(b) ? b->batch->begin : b->batch->output_begin;
 }
 
+/* The keys that each sequence reads from the source of another. */
+static void list_sources(build *b, node keys)
+{
+    const batch *all = b->batch;
+    if (b->graph->status || b->sources.begin)
+        return;
+    const uint32_t *first = b->graph->nodes[keys].segments.begin;
+    size_t rows = 0;
+    for (size_t s = 0; s < all->sequences; s++)
+        rows += first[all->source_of[s] + 1] - first[all->source_of[s]];
+    uint32_t *begin = ARENA_NEW(b->graph->arena, uint32_t, all->sequences + 1);
+    int32_t *list = ARENA_NEW(b->graph->arena, int32_t, rows ? rows : 1);
+    if (!begin || !list) {
+        b->graph->status = fail_memory(b->graph->error, "the keys of a batch", rows * sizeof *list);
+        return;
+    }
+    for (size_t s = 0; s < all->sequences; s++) {
+        uint32_t row = first[all->source_of[s]], end = first[all->source_of[s] + 1];
+        for (begin[s + 1] = begin[s]; row < end; row++)
+            list[begin[s + 1]++] = (int32_t)row;
+    }
+    b->sources = (segments){all->sequences, begin};
+    b->source_rows = list;
+}
+
+/* Which keys each sequence of queries sees, where they are not the rows of its own. */
+static void list_keys(build *b, const attending *how, op_params *params)
+{
+    const batch *all = b->batch;
+    if (is_distinct(b, how->k)) {
+        params->listed_begin = all->begin;
+        params->listed = all->spread;
+    } else if (how->reads_source && all->source_of) {
+        list_sources(b, how->k);
+        params->listed_begin = b->sources.begin;
+        params->listed = b->source_rows;
+    } else if (!how->reads_source && all->key_rows) {
+        params->listed_begin = all->key_begin;
+        params->listed = all->key_rows;
+    }
+}
+
+/* Where keys lie in their text, when rows between them are not there. */
+static void tell_places(const build *b, const attending *how, op_params *params)
+{
+    const batch *all = b->batch;
+    bool is_whole = how->reads_source || b->stack[0] == 'd'; /* rows are left out of sources and of single stacks */
+    if (!all->leaves_out || is_whole || (!how->window && !how->distances))
+        return;
+    params->places = all->positions;
+    params->index = b->stack_rows;
+    params->width = all->longest;
+}
+
 node attend_as(build *b, attending how)
 {
+    how.q = spread(b, how.q);
     const node in[NODE_INPUTS] = {how.q, how.k, how.v, NODE_NONE};
     weight *const weights[NODE_WEIGHTS] = {how.distances ? find_weight(b, how.distances, "") : NULL, NULL};
     bool needs_places = how.is_causal || how.window || how.distances;
@@ -160,8 +255,10 @@ node attend_as(build *b, attending how)
         params.cache = model_cache_layer(b->wish.cache, how.reads_source, (size_t)b->layer);
     } else {
         params.hidden = b->batch->hidden;
-        params.hidden_begin = b->batch->hidden ? keys_begin(b, how.reads_source) : NULL;
+        params.hidden_begin = b->batch->hidden ? flags_begin(b, how.reads_source) : NULL;
     }
+    list_keys(b, &how, &params);
+    tell_places(b, &how, &params);
     node mixed = add_node(b, &op_attention, in, weights, params);
     char name[SITE_NAME_ROOM];
     snprintf(name, sizeof name, "%slayer.%d.%s.probs", b->stack, b->layer, how.reads_source ? "cross" : "attention");
@@ -186,20 +283,11 @@ void leave_layers(build *b) { b->layer = -1; }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
 
-static node gather(build *b, node x, const int32_t *index, size_t rows, segments of)
-{
-    if (b->graph->status)
-        return NODE_NONE;
-    const node in[NODE_INPUTS] = {x, NODE_NONE, NODE_NONE, NODE_NONE};
-    weight *const weights[NODE_WEIGHTS] = {NULL, NULL};
-    return graph_add(b->graph, &op_gather, in, weights, (op_params){.index = index}, rows, of);
-}
-
 /* Copies the target rows out. */
 static node gather_targets(build *b, node x)
 {
     const batch *all = b->batch;
-    return gather(b, x, all->target_rows, all->targets, (segments){all->sequences, all->target_begin});
+    return gather(b, spread(b, x), all->target_rows, all->targets, (segments){all->sequences, all->target_begin});
 }
 
 node rows_needed(build *b, node x) { return is_last_layer(b) && selects_rows(b) ? gather_targets(b, x) : x; }
@@ -241,7 +329,12 @@ node enter_stack(build *b, bool is_decoder, size_t layers, node embeddings)
             index[count++] = (int32_t)row;
     }
     begin[all->sequences] = count;
-    return gather(b, embeddings, index, rows, (segments){all->sequences, begin});
+    b->stack_rows = index;
+    return gather(b, spread(b, embeddings), index, rows, (segments){all->sequences, begin});
 }
 
-void leave_stacks(build *b) { b->stack = ""; }
+void leave_stacks(build *b)
+{
+    b->stack = "";
+    b->stack_rows = NULL;
+}

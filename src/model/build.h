@@ -21,6 +21,10 @@ struct build {
     bool has_head;     /* the head reads this stack: its last layer may keep the target rows only */
     int layer;         /* -1: outside the layers                                                */
     int weights;       /* whose weights "@" means: the layer's own, or those it shares           */
+    segments distinct; /* of nodes whose rows are not spread yet (batch.spread)                  */
+    const int32_t *stack_rows; /* [rows of the stack] which rows of the batch they are; NULL: all */
+    segments sources;  /* cross attention with batch.source_of: the keys of each sequence ...    */
+    const int32_t *source_rows; /* ... as rows of the encoder's stack                             */
 };
 
 node embed(build *b, const char *table, const int32_t *index); /* rows of a table: ids, types or positions of the batch */

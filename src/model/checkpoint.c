@@ -565,12 +565,24 @@ tkr_status checkpoint_unchanged(const checkpoint *c, tkr_error *error)
     return status;
 }
 
+/* A stretch at a time, so that a large file does not fill the memory. */
+static void hash_file(sha256 *hash, const file_bytes *file)
+{
+    enum { STRETCH = 8 << 20 };
+    for (size_t at = 0; at < file->size; at += STRETCH) {
+        size_t size = file->size - at < STRETCH ? file->size - at : STRETCH;
+        sha256_update(hash, file->data + at, size);
+        if (file->mapped)
+            file_pages_let_go(file->data + at, size);
+    }
+}
+
 void checkpoint_sha256(const checkpoint *c, char out[65])
 {
     sha256 hash;
     sha256_init(&hash);
     for (size_t i = 0; i < c->file_count; i++)
-        sha256_update(&hash, c->files[i].data, c->files[i].size);
+        hash_file(&hash, &c->files[i]);
     sha256_hex(&hash, out);
 }
 

@@ -173,8 +173,9 @@ static tkr_status read_family(config_reading *r)
         }
     if (r->out->family)
         return TKR_OK;
-    return fail(r->error, TKR_E_UNSUPPORTED_FAMILY,
-                CONFIG_FILE ": model type %s is not supported; supported: %s", QUOTE(type), supported);
+    fail(r->error, TKR_E_UNSUPPORTED_FAMILY, CONFIG_FILE ": model type %s is not supported; supported: %s", QUOTE(type), supported);
+    fail_help(r->error, "--external CMD explains any model through its predictions");
+    return TKR_E_UNSUPPORTED_FAMILY;
 }
 
 static tkr_status read_architecture(config_reading *r)

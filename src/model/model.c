@@ -330,8 +330,7 @@ void tkr_model_describe(const tkr_model *model, tkr_model_facts *facts)
         .config_sha256 = model->config_sha256,
         .tokenizer_sha256 = tokenizer_sha256(model->tokenizer),
         .tokenizer_file = tokenizer_file(model->tokenizer),
-        .pack_bytes = model_missing_packs(model, false),
-        .gradient_pack_bytes = model_missing_packs(model, true),
+        .pack_bytes = model_missing_packs(model),
     };
 }
 
@@ -428,14 +427,12 @@ tkr_status model_unchanged(const tkr_model *m, tkr_error *error)
     return m->checkpoint ? checkpoint_unchanged(m->checkpoint, error) : TKR_OK;
 }
 
-size_t model_missing_packs(const tkr_model *m, bool backward)
+size_t model_missing_packs(const tkr_model *m)
 {
     size_t bytes = 0; /* tables of rows have names without an ending */
     for (size_t i = 0; i < m->weight_count; i++)
         if (wildcard_matches("*.weight", m->weight_names[i]) &&
-            !wildcard_matches("*norm.weight", m->weight_names[i])) {
-            bytes += weight_packed_missing(&m->weights[i], false, m->kernels);
-            bytes += backward ? weight_packed_missing(&m->weights[i], true, m->kernels) : 0;
-        }
+            !wildcard_matches("*norm.weight", m->weight_names[i]))
+            bytes += weight_packed_missing(&m->weights[i], m->kernels);
     return bytes;
 }

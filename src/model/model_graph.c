@@ -4,6 +4,18 @@
  */
 #include "base/failure.h"
 #include "model/build.h"
+#include "tensor/op.h"
+
+/* The logits that are asked for in place of all: the head's matrix, the last node, gives way to some of its rows. */
+static node logits_of(build *b, node all)
+{
+    graph *g = b->graph;
+    if (g->status || !b->wish.outputs || (size_t)all + 1 != g->count || g->nodes[all].op != &op_linear)
+        return all;
+    graph_node last = g->nodes[--g->count];
+    op_params params = {.index = b->wish.outputs, .width = b->wish.output_count};
+    return graph_add(g, &op_pick, last.in, last.weights, params, 0, (segments){0, NULL});
+}
 
 tkr_status model_graph_new(const tkr_model *m, const batch *b, graph_wish wish, arena *a, model_graph *out,
                            tkr_error *error)
@@ -21,12 +33,19 @@ tkr_status model_graph_new(const tkr_model *m, const batch *b, graph_wish wish, 
                    .layers = m->config.layers,
                    .has_head = true,
                    .layer = -1};
+    if (b->spread) {
+        uint32_t *begin = ARENA_NEW(a, uint32_t, 2);
+        if (!begin)
+            return fail_memory(error, "the graph", sizeof *begin);
+        begin[1] = (uint32_t)b->distinct;
+        state.distinct = (segments){1, begin};
+    }
     if (wish.cache && has_output(b) && source_rows(b))
         model_cache_expect(wish.cache, source_rows(b));
     node rows = m->family->forward(&state);
     bool is_read = m->family->shape != FAMILY_ENCODER_DECODER || has_output(b); /* an encoder alone has no logits */
     if (m->head && !wish.no_head && b->targets && is_read)
-        out->logits = site(&state, "logits", m->head->forward(&state, target_rows(&state, rows)));
+        out->logits = site(&state, "logits", logits_of(&state, m->head->forward(&state, target_rows(&state, rows))));
     const graph_site *word = graph_site_find(g, "word");
     if (g->status || !word)
         return g->status ? g->status
@@ -62,7 +81,8 @@ static tkr_status fail_id(const tkr_model *m, int32_t id, tkr_error *error)
 tkr_status model_check_batch(const tkr_model *m, const batch *b, tkr_error *error)
 {
     const family_config *c = &m->config;
-    for (size_t i = 0; i < b->rows; i++) {
+    const size_t rows = b->spread ? b->distinct : b->rows;
+    for (size_t i = 0; i < rows; i++) {
         if (b->ids[i] < 0 || (size_t)b->ids[i] >= c->vocab)
             return fail_id(m, b->ids[i], error);
         if (c->types && (b->types[i] < 0 || (size_t)b->types[i] >= c->types))

@@ -34,7 +34,12 @@ tkr_encoding *tkr_tokenize(const tkr_model *model, const char *text, size_t text
         return NULL;
     view second = {pair, pair_bytes};
     encode_options options = {.pair = pair ? &second : NULL, .truncate = truncate, .max_tokens = max_tokens};
-    return tokenizer_encode(model->tokenizer, (view){text, text_bytes}, options, error);
+    view first = {text, text_bytes};
+    tkr_encoding *e = tokenizer_encode(model->tokenizer, first, options, error);
+    if (!e || !model->score || external_name_words(e, first, second, error) == TKR_OK)
+        return e;
+    tkr_encoding_free(e);
+    return NULL;
 }
 
 void tkr_encoding_free(tkr_encoding *encoding)
@@ -42,6 +47,7 @@ void tkr_encoding_free(tkr_encoding *encoding)
     if (!encoding)
         return;
     memory_free(encoding->tokens);
+    memory_free(encoding->words);
     memory_free(encoding);
 }
 

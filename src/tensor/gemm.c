@@ -1,5 +1,5 @@
 /*
- * Matrix products over weights that are packed once.
+ * Matrix products over weights that are packed once, in both directions over the same pack.
  *
  * The pack: N is cut into panels of kernels.panel columns (the last filled up with zeros), K into blocks of
  * BLOCK_K.  All panels of a block of k lie one after the other, each k-major; so a product reads the pack
@@ -34,10 +34,8 @@ enum {
 
 struct packed {
     const kernels *kernels;
-    size_t outputs, inputs; /* N, K */
-    size_t rows, columns;   /* of the matrix */
-    bool transposed;
-    openblas blas; /* gemm is NULL: our own kernels */
+    size_t outputs, inputs; /* N, K: rows and columns of the matrix */
+    openblas blas;          /* gemm is NULL: our own kernels        */
     real *w;
 };
 
@@ -69,11 +67,19 @@ const char *gemm_door(void)
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
+/* Elements from one panel to the next.  The way back reads a short stretch of every panel at a time: their distance must not be a
+ * multiple of a page, or all stretches would fall into the same few sets of the caches. */
+static size_t panel_step(const kernels *k, size_t depth)
+{
+    enum { PANEL_GAP = 448, GAP_LEAST = 128 };
+    return depth * k->panel + (depth >= GAP_LEAST ? PANEL_GAP : 0);
+}
+
 /* Where panel number `panel` of the block that begins at k lies. */
 static real *panel_at(const packed *w, size_t k, size_t panel)
 {
-    const size_t width = w->kernels->panel;
-    return w->w + k * round_up(w->outputs, width) + panel * width * least(BLOCK_K, w->inputs - k);
+    const size_t panels = round_up(w->outputs, w->kernels->panel) / w->kernels->panel;
+    return w->w + k / BLOCK_K * panels * panel_step(w->kernels, BLOCK_K) + panel * panel_step(w->kernels, least(BLOCK_K, w->inputs - k));
 }
 
 typedef struct packing {
@@ -105,41 +111,25 @@ static void pack_panels(void *context, size_t begin, size_t end, int thread)
     }
 }
 
-/* Rows [begin, end) of the matrix, which are steps of k. */
-static void pack_steps(void *context, size_t begin, size_t end, int thread)
-{
-    const packing *p = context;
-    const packed *w = p->w;
-    const size_t width = w->kernels->panel;
-    real *row = p->buffers + (size_t)thread * p->buffer;
-    memset(row, 0, p->buffer * sizeof *row);
-    for (size_t k = begin; k < end; k++) {
-        p->row(p->source, k, row);
-        for (size_t panel = 0; panel * width < w->outputs; panel++)
-            memcpy(panel_at(w, k - k % BLOCK_K, panel) + k % BLOCK_K * width, row + panel * width,
-                   width * sizeof *row);
-    }
-}
-
 /* As it is, for OpenBLAS. */
 static void pack_plain(void *context, size_t begin, size_t end, int thread)
 {
     (void)thread;
     const packing *p = context;
     for (size_t i = begin; i < end; i++)
-        p->row(p->source, i, p->w->w + i * p->w->columns);
+        p->row(p->source, i, p->w->w + i * p->w->inputs);
 }
 
 /* Elements of the pack; false when that wraps. */
-static bool pack_elements(size_t *elements, const kernels *k, size_t rows, size_t columns, bool transposed,
-                          bool is_plain)
+static bool pack_elements(size_t *elements, const kernels *k, size_t rows, size_t columns, bool is_plain)
 {
-    const size_t outputs = transposed ? columns : rows, inputs = transposed ? rows : columns;
-    size_t padded;
-    if (!size_add(&padded, outputs, k->panel - 1))
+    size_t padded, gaps, whole = columns / BLOCK_K, rest = columns % BLOCK_K;
+    if (is_plain)
+        return size_mul(elements, rows, columns);
+    if (!size_add(&padded, rows, k->panel - 1) || !size_mul(elements, padded / k->panel * k->panel, columns))
         return false;
-    padded = is_plain ? outputs : padded / k->panel * k->panel;
-    return size_mul(elements, padded, inputs);
+    const size_t gap = panel_step(k, BLOCK_K) - BLOCK_K * k->panel, last = panel_step(k, rest) - rest * k->panel;
+    return size_mul(&gaps, padded / k->panel, whole * gap + last) && size_add(elements, *elements, gaps);
 }
 
 /* Fewer, larger pages for what is read in one sweep; only a wish, and only for the pages that lie wholly
@@ -156,38 +146,29 @@ static bool pack_fill(packed *w, matrix_row_fn *row, const void *source, pool *t
 {
     packing p = {.w = w, .row = row, .source = source};
     if (w->blas.gemm) {
-        parallel_for(threads, w->rows, ROWS_GRAIN, pack_plain, &p);
+        parallel_for(threads, w->outputs, ROWS_GRAIN, pack_plain, &p);
         return true;
     }
     const size_t width = w->kernels->panel, count = (size_t)pool_threads(threads);
     size_t bytes;
-    p.buffer = w->transposed ? round_up(w->outputs, width) : width * w->inputs;
+    p.buffer = width * w->inputs;
     if (!size_mul(&bytes, p.buffer, count * sizeof *p.buffers) || !(p.buffers = memory_new_aligned(bytes)))
         return false;
-    if (w->transposed)
-        parallel_for(threads, w->inputs, ROWS_GRAIN, pack_steps, &p);
-    else
-        parallel_for(threads, round_up(w->outputs, width) / width, 1, pack_panels, &p);
+    parallel_for(threads, round_up(w->outputs, width) / width, 1, pack_panels, &p);
     memory_free(p.buffers);
     return true;
 }
 
-packed *packed_new(const kernels *k, size_t rows, size_t columns, matrix_row_fn *row, const void *source,
-                   bool transposed, pool *threads)
+packed *packed_new(const kernels *k, size_t rows, size_t columns, matrix_row_fn *row, const void *source, pool *threads)
 {
     packed *w = NEW(packed, 1);
     if (!w)
         return NULL;
-    *w = (packed){.kernels = k,
-                  .outputs = transposed ? columns : rows,
-                  .inputs = transposed ? rows : columns,
-                  .rows = rows,
-                  .columns = columns,
-                  .transposed = transposed};
+    *w = (packed){.kernels = k, .outputs = rows, .inputs = columns};
     if (rows > INT_MAX || columns > INT_MAX || !door_is_openblas(&w->blas))
         w->blas.gemm = NULL;
     size_t elements, bytes;
-    if (!pack_elements(&elements, k, rows, columns, transposed, w->blas.gemm) ||
+    if (!pack_elements(&elements, k, rows, columns, w->blas.gemm) ||
         !size_mul(&bytes, elements, sizeof *w->w) || !(w->w = memory_new_aligned(bytes)))
         goto fail;
     ask_for_huge_pages(w->w, bytes);
@@ -207,12 +188,12 @@ void packed_free(packed *w)
     memory_free(w);
 }
 
-size_t packed_bytes(const kernels *k, size_t rows, size_t columns, bool transposed)
+size_t packed_bytes(const kernels *k, size_t rows, size_t columns)
 {
     openblas blas;
     size_t elements, bytes;
     const bool is_plain = rows <= INT_MAX && columns <= INT_MAX && door_is_openblas(&blas);
-    if (!pack_elements(&elements, k, rows, columns, transposed, is_plain) ||
+    if (!pack_elements(&elements, k, rows, columns, is_plain) ||
         !size_mul(&bytes, elements, sizeof(real)) || !size_add(&bytes, bytes, sizeof(packed)))
         return SIZE_MAX;
     return bytes;
@@ -233,8 +214,6 @@ typedef struct multiplication {
     const real *bias;
     size_t panels, row_cells, column_cells;
 } multiplication;
-
-size_t gemm_scratch_bytes(const kernels *k) { return k->pack_rows_size(BLOCK_M, BLOCK_K) * sizeof(real); }
 
 /* A copy of the block pays when it is read by several panels and does not fit beside them in the first-level
  * cache. */
@@ -259,7 +238,7 @@ static void multiply_block(const multiplication *x, size_t row, size_t rows, siz
                      .a = x->a + row * x->lda + k,
                      .lda = x->lda,
                      .w = panel_at(w, k, panel),
-                     .panel_step = depth * width,
+                     .panel_step = panel_step(table, depth),
                      .c = c,
                      .ldc = x->ldc,
                      .start = c,
@@ -317,19 +296,28 @@ static void choose_grid(multiplication *x, size_t threads)
     }
 }
 
+/* The product, spread over as many threads as it is worth. */
+static void run_cells(multiplication *x, task_fn *cells)
+{
+    const double worth = (double)x->m * (double)x->w->inputs * (double)x->w->outputs / WORK_LEAST;
+    const size_t most = (size_t)pool_threads(x->threads);
+    choose_grid(x, worth >= (double)most ? most : worth > 1 ? (size_t)worth : 1);
+    parallel_for(x->threads, x->row_cells * x->column_cells, 1, cells, x);
+}
+
 static void multiply_openblas(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m,
-                              const packed *w, const real *bias)
+                              const packed *w, const real *bias, bool is_turned)
 {
     enum { ROW_MAJOR = 101, AS_IS = 111, TURNED = 112 };
+    const size_t width = is_turned ? w->inputs : w->outputs, depth = is_turned ? w->outputs : w->inputs;
     assert(lda <= INT_MAX && ldc <= INT_MAX);
     for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < w->outputs; j++)
+        for (size_t j = 0; j < width; j++)
             c[i * ldc + j] = bias ? bias[j] : 0;
     w->blas.set_threads(pool_threads(threads));
-    for (size_t row = 0; row < m && w->inputs > 0; row += INT_MAX)
-        w->blas.gemm(ROW_MAJOR, AS_IS, w->transposed ? AS_IS : TURNED, (int)least(INT_MAX, m - row),
-                     (int)w->outputs, (int)w->inputs, 1, a + row * lda, (int)lda, w->w, (int)w->columns, 1,
-                     c + row * ldc, (int)ldc);
+    for (size_t row = 0; row < m && depth > 0; row += INT_MAX)
+        w->blas.gemm(ROW_MAJOR, AS_IS, is_turned ? AS_IS : TURNED, (int)least(INT_MAX, m - row), (int)width, (int)depth, 1,
+                     a + row * lda, (int)lda, w->w, (int)w->inputs, 1, c + row * ldc, (int)ldc);
 }
 
 void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w,
@@ -338,7 +326,7 @@ void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t 
     if (m == 0 || w->outputs == 0)
         return;
     if (w->blas.gemm) {
-        multiply_openblas(threads, c, ldc, a, lda, m, w, bias);
+        multiply_openblas(threads, c, ldc, a, lda, m, w, bias, false);
         return;
     }
     multiplication x = {.threads = threads,
@@ -350,8 +338,123 @@ void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t 
                         .w = w,
                         .bias = bias,
                         .panels = round_up(w->outputs, w->kernels->panel) / w->kernels->panel};
-    const double worth = (double)m * (double)w->inputs * (double)w->outputs / WORK_LEAST;
-    const size_t most = (size_t)pool_threads(threads);
-    choose_grid(&x, worth >= (double)most ? most : worth > 1 ? (size_t)worth : 1);
-    parallel_for(threads, x.row_cells * x.column_cells, 1, multiply_cells, &x);
+    run_cells(&x, multiply_cells);
+}
+
+/* ---- The way back ----
+ *
+ * A stretch of A is turned, so that its rows become the vectors of panels like those of the weights, and the kernel reads the
+ * pack across.  What it gives is C turned, a few steps of k at a time, which is turned back into place. */
+
+enum {
+    TURN_N = 4096,         /* most columns of A in a stretch          */
+    TURN_NUMBERS = 1 << 18, /* of A that are turned at a time          */
+    TURN_STEPS = 112,      /* columns of C that are turned back at once: whole tiles of each level (14 x 8; 6 and 4 nearly) */
+    TURN_WIDTH_MOST = 32
+};
+
+size_t gemm_scratch_bytes(const kernels *k)
+{
+    const size_t forward = k->pack_rows_size(BLOCK_M, BLOCK_K), back = TURN_NUMBERS + TURN_STEPS * TURN_WIDTH_MOST;
+    return (forward > back ? forward : back) * sizeof(real);
+}
+
+/* Rows of a block: as many as may be turned at a time. */
+static size_t turned_rows(const packed *w)
+{
+    const size_t width = w->kernels->panel, rows = TURN_NUMBERS / least(TURN_N, w->outputs) / width * width;
+    return rows < width ? width : rows;
+}
+
+/* Width of the vectors for what is left of a block's rows. */
+static size_t turned_width(const kernels *k, size_t rows) { return rows > k->panel / 2 ? k->panel : k->panel < 32 ? k->panel : 16; }
+
+/* Rows [row, row + rows) of A, columns [n, n + depth), one vector's width after the other; missing rows are 0. */
+static void turn_in(const multiplication *x, size_t row, size_t rows, size_t n, size_t depth, real *out)
+{
+    const kernels *table = x->w->kernels;
+    for (size_t done = 0, width; done < rows; done += width, out += depth * width) {
+        width = turned_width(table, rows - done);
+        const size_t now = least(width, rows - done);
+        if (now < width)
+            memset(out, 0, depth * width * sizeof *out);
+        table->transpose(out, width, x->a + (row + done) * x->lda + n, x->lda, now, depth);
+    }
+}
+
+/* Columns [k, k + steps) of C for the rows that are turned in; they lie in one block of the pack. */
+static void turn_steps(const multiplication *x, size_t row, size_t rows, size_t n, size_t depth, size_t k, size_t steps, const real *in,
+                       real *room)
+{
+    const packed *w = x->w;
+    const kernels *table = w->kernels;
+    const size_t block = k - k % BLOCK_K, step = panel_step(table, least(BLOCK_K, w->inputs - block));
+    for (size_t done = 0, width; done < rows; done += width, in += depth * width) {
+        width = turned_width(table, rows - done);
+        real *c = x->c + (row + done) * x->ldc + k;
+        const size_t now = least(width, rows - done);
+        if (n > 0)
+            table->transpose(room, width, c, x->ldc, now, steps);
+        const across p = {.steps = steps, .n = depth, .width = width, .w = panel_at(w, block, n / table->panel) + (k - block) * table->panel,
+                          .panel_step = step, .b = in, .c = room, .goes_on = n > 0};
+        table->across(&p);
+        table->transpose(c, x->ldc, room, width, steps, now);
+    }
+}
+
+/* Rows [row, row + rows) of C, columns [begin, end). */
+static void turn_block(const multiplication *x, size_t row, size_t rows, size_t begin, size_t end, real *scratch)
+{
+    const packed *w = x->w;
+    for (size_t n = 0; n == 0 || n < w->outputs; n += TURN_N) {
+        const size_t depth = least(TURN_N, w->outputs - n);
+        turn_in(x, row, rows, n, depth, scratch + TURN_STEPS * TURN_WIDTH_MOST);
+        for (size_t k = begin, steps; k < end; k += steps) {
+            steps = least(least(TURN_STEPS, end - k), BLOCK_K - k % BLOCK_K);
+            turn_steps(x, row, rows, n, depth, k, steps, scratch + TURN_STEPS * TURN_WIDTH_MOST, scratch);
+        }
+    }
+}
+
+/* The same without working memory, one number after the other. */
+static void turn_slowly(const multiplication *x, size_t row, size_t rows, size_t begin, size_t end)
+{
+    const packed *w = x->w;
+    const size_t width = w->kernels->panel;
+    for (size_t i = row; i < row + rows; i++)
+        for (size_t k = begin; k < end; k++) {
+            real sum = 0;
+            for (size_t n = 0; n < w->outputs; n++)
+                sum = real_fma(panel_at(w, k - k % BLOCK_K, n / width)[k % BLOCK_K * width + n % width], x->a[i * x->lda + n], sum);
+            x->c[i * x->ldc + k] = sum;
+        }
+}
+
+static void turn_cells(void *context, size_t begin, size_t end, int thread)
+{
+    const multiplication *x = context;
+    real *scratch = pool_scratch(x->threads, thread, gemm_scratch_bytes(x->w->kernels));
+    for (size_t cell = begin; cell < end; cell++) {
+        const size_t i = cell % x->row_cells, j = cell / x->row_cells;
+        const size_t row = x->m * i / x->row_cells, row_end = x->m * (i + 1) / x->row_cells;
+        const size_t k = x->w->inputs * j / x->column_cells, k_end = x->w->inputs * (j + 1) / x->column_cells;
+        const size_t most = turned_rows(x->w);
+        for (size_t first = row; scratch && first < row_end; first += most)
+            turn_block(x, first, least(most, row_end - first), k, k_end, scratch);
+        if (!scratch)
+            turn_slowly(x, row, row_end - row, k, k_end);
+    }
+}
+
+void gemm_turned(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w)
+{
+    if (m == 0 || w->inputs == 0)
+        return;
+    if (w->blas.gemm) {
+        multiply_openblas(threads, c, ldc, a, lda, m, w, NULL, true);
+        return;
+    }
+    multiplication x = {.threads = threads, .c = c, .ldc = ldc, .a = a, .lda = lda, .m = m, .w = w,
+                        .panels = round_up(w->inputs, w->kernels->panel) / w->kernels->panel};
+    run_cells(&x, turn_cells);
 }

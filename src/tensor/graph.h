@@ -32,9 +32,15 @@ typedef struct attention_cache {
 
 /* What an operation is told besides its inputs; each op uses its own few. */
 typedef struct op_params {
-    const int32_t *index;       /* embed: id, gather: chosen row, angles: position of each output row   */
+    const int32_t *index;       /* embed: id, gather: chosen row, angles: position of each output row; pick: chosen outputs */
     const uint8_t *hidden;      /* attention: non-zero: nobody sees this key; or NULL                   */
-    const uint32_t *hidden_begin; /* attention: where the keys of each sequence begin in `hidden`; NULL: at their segment */
+    const uint32_t *hidden_begin; /* attention: where the keys of each sequence begin in `hidden`; NULL: at their segment, or list */
+    const uint32_t *listed_begin; /* attention, forward only: the keys of each sequence of queries are listed, [sequences + 1] ... */
+    const int32_t *listed;      /* ... as rows of the keys' node, in order; several sequences may see one row.  NULL: the
+                                   segments of the keys' node say which */
+    const int32_t *places;      /* attention, forward only: where each key lies in its text, for windows and distances, when rows
+                                   between are left out: of row r of the keys' node places[index[r]], without index places[r].
+                                   NULL: side by side */
     const int32_t *query_rows;  /* attention: which row of its keys' node each query row is (as gather's index), for causal
                                    masks, windows and distances; NULL: the queries are the last rows of their sequence */
     int32_t offset;             /* embed: added to each index                                           */
@@ -51,7 +57,7 @@ typedef struct op_params {
     const double *frequencies;  /* angles: [width / 2]; lives as long as the graph                     */
     double magnitude;           /* angles: factor of cosines and sines; 0: 1                            */
     const real *given;          /* given: [rows, width], read in every run                              */
-    size_t width;               /* given, angles: columns of the node                                   */
+    size_t width;               /* given, angles, pick: columns of the node; attention: all places are below  */
 } op_params;
 
 typedef struct graph_node {

@@ -61,6 +61,17 @@ typedef struct product {
     size_t lds;
 } product;
 
+/* The same panels read the other way: c[k][m] = start + sum over n of w(k, n) b[n][m], k < steps, m < width, for the way back.
+ * b has rows of `width` numbers, panel or 16 of them, and so has c; goes_on: the sum goes on from what is in c, else from 0. */
+typedef struct across {
+    size_t steps, n, width;
+    const real *w; /* w(k, n) = w[n / panel * panel_step + k * panel + n % panel] */
+    size_t panel_step;
+    const real *b;
+    real *c;
+    bool goes_on;
+} across;
+
 /* Attention of one sequence and one head.  Pointers are at the head's first column; strides are in elements.
  *   scores[i][j] = scale * <q_i, k_j> + bias (keys that are not seen: -inf),  p = softmax over j,  out_i = sum_j p_ij v_j.
  * A row that sees no key gives zeros.  The position of query i among the keys is query_rows[i] + row_shift, or, without
@@ -75,7 +86,10 @@ typedef struct attention_head {
     ptrdiff_t row_shift;
     bool is_causal;                        /* the query at p sees keys 0 .. p                    */
     size_t window;                         /* it sees keys after p - window; 0: all              */
-    const real *bias;                      /* [2 keys + 16]: of key j for the query at p: bias[keys - 1 + j - p]; or NULL */
+    const int32_t *places;                 /* [keys] ascending, forward: where each key lies in its text, for window and bias;
+                                              NULL: key j at j */
+    const real *bias;                      /* [2 keys + 16]: of key j for the query at p: bias[keys - 1 + j - p]; with places
+                                              bias[places[keys - 1] + places[j] - places[p]]; or NULL */
     real *out;                             /* [queries, width] with stride ldo                   */
     size_t ldo;
     real *probs;                           /* [queries, keys] with stride ldp, or NULL           */
@@ -93,6 +107,7 @@ typedef struct kernels {
     size_t panel;                          /* columns of one packed panel                        */
     size_t tile_rows;                      /* most rows of one tile                              */
     void (*product)(const product *p);
+    void (*across)(const across *p);
     /* Copies A [rows, k] into the order that the tiles read; `packed` has room for pack_rows_size elements. */
     void (*pack_rows)(real *packed, const real *a, size_t lda, size_t rows, size_t k);
     size_t (*pack_rows_size)(size_t rows, size_t k);

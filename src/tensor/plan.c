@@ -75,6 +75,8 @@ static tkr_status mark_gradients(planner *s, tkr_error *error)
             return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back", i, n->op->name);
         if (np->has_way_back && n->params.cache != NULL)
             return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back over a cache", i, n->op->name);
+        if (np->has_way_back && (n->params.listed != NULL || n->params.places != NULL))
+            return fail(error, TKR_E_INTERNAL, "node %zu: op %s has no way back over keys that are listed", i, n->op->name);
     }
     return TKR_OK;
 }
@@ -172,29 +174,25 @@ static void plan_work(planner *s)
     }
 }
 
-/* Is a weight multiplied in that direction by an earlier node too? */
-static bool is_packed_before(const planner *s, size_t node_index, bool transposed)
+/* Is a weight multiplied by an earlier node too? */
+static bool is_packed_before(const planner *s, size_t node_index)
 {
     for (size_t i = 0; i < node_index; i++) {
         const graph_node *n = &s->graph->nodes[i];
-        if (n->op->is_whole && n->weights[0] == s->graph->nodes[node_index].weights[0] &&
-            (!transposed || s->plan->nodes[i].has_way_back))
+        if (n->op->is_whole && n->weights[0] == s->graph->nodes[node_index].weights[0])
             return true;
     }
     return false;
 }
 
-/* Packed weights that the run will still make, each once. */
+/* Packed weights that the run will still make, each once: both ways read the same pack. */
 static void plan_packs(planner *s)
 {
     for (size_t i = 0; i < s->plan->count; i++) {
         const graph_node *n = &s->graph->nodes[i];
-        for (int back = 0; n->op->is_whole && n->weights[0] != NULL && back <= s->plan->nodes[i].has_way_back; back++) {
-            if (!is_packed_before(s, i, back) &&
-                !size_add(&s->plan->pack_bytes, s->plan->pack_bytes,
-                          weight_packed_missing(n->weights[0], back, s->kernels)))
-                s->overflows = true;
-        }
+        if (n->op->is_whole && n->weights[0] != NULL && !is_packed_before(s, i) &&
+            !size_add(&s->plan->pack_bytes, s->plan->pack_bytes, weight_packed_missing(n->weights[0], s->kernels)))
+            s->overflows = true;
     }
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/failure.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "base/size.h"
 
@@ -135,8 +136,7 @@ tkr_status weight_init_part(weight *w, const char *name, weight_dtype dtype, con
     w->stride = stride != 0 ? stride : stored_width(w);
     w->dtype = dtype;
     w->data = data;
-    atomic_init(&w->pack[0], NULL);
-    atomic_init(&w->pack[1], NULL);
+    atomic_init(&w->pack, NULL);
     if (pthread_mutex_init(&w->lock, NULL) != 0)
         return fail_memory(error, name, sizeof w->lock);
     if (rows != 1)
@@ -157,39 +157,45 @@ void weight_fini(weight *w)
 {
     if (w == NULL)
         return;
-    packed_free(atomic_load(&w->pack[0]));
-    packed_free(atomic_load(&w->pack[1]));
+    packed_free(atomic_load(&w->pack));
     memory_free(w->vector);
     pthread_mutex_destroy(&w->lock);
     memset(w, 0, sizeof *w);
 }
 
+/* After a sweep over all numbers: what is packed is read from the pack, what was searched is read again when it is needed. */
+static void let_go(const weight *w)
+{
+    if (w->is_mapped && w->rows > 0)
+        file_pages_let_go(w->data, ((stored_rows(w) - 1) * w->stride + stored_width(w)) * weight_dtype_bytes(w->dtype));
+}
+
 static void row_for_packing(const void *source, size_t row, real *out) { weight_row(source, row, out); }
 
-const packed *weight_packed(weight *w, bool transposed, const kernels *k, pool *threads, tkr_error *error)
+const packed *weight_packed(weight *w, const kernels *k, pool *threads, tkr_error *error)
 {
-    _Atomic(packed *) *place = &w->pack[transposed];
-    packed *found = atomic_load_explicit(place, memory_order_acquire);
+    packed *found = atomic_load_explicit(&w->pack, memory_order_acquire);
     if (found != NULL)
         return found;
 
     pthread_mutex_lock(&w->lock);
-    found = atomic_load_explicit(place, memory_order_relaxed);
+    found = atomic_load_explicit(&w->pack, memory_order_relaxed);
     if (found == NULL) {
-        found = packed_new(k, w->rows, w->columns, row_for_packing, w, transposed, threads);
-        atomic_store_explicit(place, found, memory_order_release);
+        found = packed_new(k, w->rows, w->columns, row_for_packing, w, threads);
+        atomic_store_explicit(&w->pack, found, memory_order_release);
+        let_go(w);
     }
     pthread_mutex_unlock(&w->lock);
     if (found == NULL)
-        fail_memory(error, w->name, packed_bytes(k, w->rows, w->columns, transposed));
+        fail_memory(error, w->name, packed_bytes(k, w->rows, w->columns));
     return found;
 }
 
-size_t weight_packed_missing(const weight *w, bool transposed, const kernels *k)
+size_t weight_packed_missing(const weight *w, const kernels *k)
 {
-    if (atomic_load_explicit(&w->pack[transposed], memory_order_acquire) != NULL)
+    if (atomic_load_explicit(&w->pack, memory_order_acquire) != NULL)
         return 0;
-    return packed_bytes(k, w->rows, w->columns, transposed);
+    return packed_bytes(k, w->rows, w->columns);
 }
 
 /* What a scan found. */
@@ -290,6 +296,7 @@ tkr_status weight_scan(const weight *w, pool *threads, tkr_error *error)
     s.blocks = s.numbers / SCAN_BLOCK + (s.numbers % SCAN_BLOCK != 0);
     atomic_init(&s.first, SIZE_MAX);
     parallel_for(threads, s.blocks * (is_part ? stored_rows(w) : 1), SCAN_GRAIN_BLOCKS, scan_task, &s);
+    let_go(w);
     if (s.first == SIZE_MAX)
         return TKR_OK;
 

@@ -23,8 +23,9 @@ typedef struct weight {
     size_t part_at;         /* a part: stored column of the tensor where it begins, for messages; 0 until set   */
     weight_dtype dtype;
     const unsigned char *data; /* little-endian, any alignment                               */
+    bool is_mapped;         /* data are in a mapped file: their pages may go after a sweep    */
     real *vector;           /* widened and aligned; only for vectors (rows == 1)             */
-    _Atomic(packed *) pack[2]; /* [0] for W^T (forward), [1] for W (the way back)            */
+    _Atomic(packed *) pack; /* for products both ways; NULL until the first                  */
     pthread_mutex_t lock;
 } weight;
 
@@ -40,10 +41,10 @@ void weight_fini(weight *w);
 size_t weight_dtype_bytes(weight_dtype dtype);
 /* One row, widened. */
 void weight_row(const weight *w, size_t row, real *out);
-/* The pack for products (transposed: for the way back), made on first use.  NULL and limit.oom when out of memory. */
-const packed *weight_packed(weight *w, bool transposed, const kernels *k, pool *threads, tkr_error *error);
-/* Bytes weight_packed will still take from the heap for this direction: 0 when it is packed already. */
-size_t weight_packed_missing(const weight *w, bool transposed, const kernels *k);
+/* The pack for products, made on first use.  NULL and limit.oom when out of memory. */
+const packed *weight_packed(weight *w, const kernels *k, pool *threads, tkr_error *error);
+/* Bytes weight_packed will still take from the heap: 0 when it is packed already. */
+size_t weight_packed_missing(const weight *w, const kernels *k);
 /* Search all numbers for NaN and infinity; weight.nonfinite names tensor, counts and first place. */
 tkr_status weight_scan(const weight *w, pool *threads, tkr_error *error);
 

@@ -17,8 +17,7 @@ void fixture_init(fixture *f, uint64_t seed)
 void fixture_forget_packs(fixture *f)
 {
     for (size_t i = 0; i < f->weight_count; i++)
-        for (int j = 0; j < 2; j++)
-            packed_free(atomic_exchange(&f->weights[i]->pack[j], NULL));
+        packed_free(atomic_exchange(&f->weights[i]->pack, NULL));
 }
 
 void fixture_fini(fixture *f)

@@ -203,6 +203,150 @@ static void test_attention__a_cache_is_checked(void **state)
     fixture_fini(&l.f);
 }
 
+/* ---- listed keys ---- */
+
+/* Attention over rows of its own numbers, whose keys are what a list says. */
+typedef struct listing {
+    const uint32_t *lengths; /* [count] queries of each sequence */
+    size_t count;
+    const int32_t *rows;     /* [queries] which rows of the layer they are; NULL: in order */
+    op_params params;
+} listing;
+
+static void listed_run(layer *l, listing of, real *out)
+{
+    tkr_error error = {0};
+    graph *g = graph_new(l->f.arena, &error);
+    segments queries = fixture_segments(&l->f, of.lengths, of.count);
+    uint32_t keys = TOKENS;
+    segments of_keys = fixture_segments(&l->f, &keys, 1);
+    node x = graph_add(g, &op_given, NULL, NULL, (op_params){.given = l->rows, .width = WIDTH}, TOKENS, of_keys);
+    node k = add(g, &op_linear, &x, l->k, (op_params){0}), v = add(g, &op_linear, &x, l->v, (op_params){0});
+    node q = graph_add(g, &op_gather, (const node[]){add(g, &op_linear, &x, l->q, (op_params){0})}, NULL, (op_params){.index = of.rows},
+                       queries.begin[of.count], queries);
+    of.params.heads = HEADS;
+    of.params.key_heads = KEY_HEADS;
+    of.params.scale = REAL(0.4);
+    of.params.buckets = 8;
+    of.params.farthest = 20;
+    node n = add(g, &op_attention, (const node[]){q, k, v}, l->has_bias ? l->bias : NULL, of.params);
+    if (g->status != TKR_OK)
+        fail_msg("%s", error.message);
+    g->nodes[n].is_kept = true;
+    runner *r = runner_new(g, (run_options){.poison = true}, kernels_best(), NULL, &error);
+    if (r == NULL || runner_forward(r, &error) != TKR_OK)
+        fail_msg("%s", error.message);
+    memcpy(out, runner_value(r, n), queries.begin[of.count] * WIDTH * sizeof *out);
+    runner_free(r);
+}
+
+/* Rows 0 .. 6, and 5 more after the first three of them: each query as in a text of its own. */
+static void check_prefix(bool has_bias, size_t window, const int32_t *chosen)
+{
+    static const int32_t rows[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, keys[] = {0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 7, 8, 9, 10, 11},
+                         other[] = {0, 1, 2, 7, 8, 9, 10, 11};
+    static const uint32_t begin[] = {0, 7, 15}, lengths[] = {7, 5}, few[] = {2, 3}, whole[] = {0, 7}, branch[] = {0, 8};
+    layer l;
+    layer_init(&l, has_bias, window);
+    real first[7 * WIDTH], second[8 * WIDTH], got[12 * WIDTH];
+    const uint32_t seven = 7, eight = 8;
+    op_params params = {.is_causal = true, .window = window, .listed = keys, .listed_begin = whole};
+    listed_run(&l, (listing){&seven, 1, rows, params}, first);
+    params.listed = other;
+    params.listed_begin = branch;
+    listed_run(&l, (listing){&eight, 1, other, params}, second);
+    params.listed = keys;
+    params.listed_begin = begin;
+    params.query_rows = chosen;
+    listed_run(&l, (listing){chosen != NULL ? few : lengths, 2, chosen != NULL ? chosen : rows, params}, got);
+    for (size_t i = 0; chosen == NULL && i < 12; i++)
+        assert_memory_equal(got + i * WIDTH, i < 7 ? first + i * WIDTH : second + (i - 4) * WIDTH, WIDTH * sizeof *got);
+    for (size_t i = 0; chosen != NULL && i < 5; i++) {
+        size_t row = (size_t)chosen[i], at = row < 7 ? row : row - 4;
+        assert_memory_equal(got + i * WIDTH, (i < 2 ? first : second) + at * WIDTH, WIDTH * sizeof *got);
+    }
+    fixture_fini(&l.f);
+}
+
+static void test_attention__shared_keys_give_the_bits_of_own_ones(void **state)
+{
+    (void)state;
+    static const int32_t chosen[] = {6, 2, 11, 8, 1}; /* one of the second's is in what it shares */
+    check_prefix(false, 0, NULL);
+    check_prefix(false, 3, NULL);
+    check_prefix(true, 0, NULL);
+    check_prefix(false, 0, chosen);
+    check_prefix(true, 4, chosen);
+}
+
+/* Rows that are hidden against rows that are not there, by their places: with windows, distances and both ways of looking. */
+static void test_attention__places_stand_for_what_is_left_out(void **state)
+{
+    (void)state;
+    static const int32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, left[] = {0, 3, 4, 9, 11};
+    static const uint32_t whole[] = {0, 12}, part[] = {0, 5}, twelve = 12, five = 5;
+    static const uint8_t hidden[] = {0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 0};
+    int32_t places[TOKENS];
+    for (int32_t i = 0; i < TOKENS; i++)
+        places[i] = i;
+    for (unsigned way = 0; way < 8; way++) {
+        layer l;
+        layer_init(&l, way & 1, 0);
+        real want[12 * WIDTH], got[5 * WIDTH];
+        op_params params = {.is_causal = way & 2, .window = way & 4 ? 6 : 0, .listed = all, .listed_begin = whole, .hidden = hidden};
+        listed_run(&l, (listing){&twelve, 1, all, params}, want);
+        params = (op_params){.is_causal = way & 2, .window = way & 4 ? 6 : 0, .listed = left, .listed_begin = part};
+        params.places = places;
+        params.width = 12;
+        listed_run(&l, (listing){&five, 1, left, params}, got);
+        for (size_t i = 0; i < 5 * WIDTH; i++)
+            assert_true(fabs((double)(got[i] - want[(size_t)left[i / WIDTH] * WIDTH + i % WIDTH])) < 1e-6);
+        fixture_fini(&l.f);
+    }
+}
+
+static void test_attention__lists_are_checked(void **state)
+{
+    (void)state;
+    static const int32_t rows[] = {0, 1, 2}, beyond[] = {0, 1, TOKENS}, query[] = {0, 1, 5};
+    static const uint32_t begin[] = {0, 3}, three = 3;
+    static const struct {
+        const int32_t *keys, *queries;
+        const char *message;
+    } wrong[] = {{beyond, NULL, "attention: key 2 of sequence 0 is row 75 of 75"},
+                 {rows, query, "attention: query 2 of sequence 0 is row 5, which is not among its keys"}};
+    layer l;
+    layer_init(&l, false, 0);
+    for (size_t i = 0; i < 3; i++) {
+        tkr_error error = {0};
+        graph *g = graph_new(l.f.arena, &error);
+        uint32_t all = TOKENS;
+        segments of = fixture_segments(&l.f, &all, 1), queries = fixture_segments(&l.f, &three, 1);
+        node q = graph_add(g, &op_given, NULL, NULL, (op_params){.given = l.rows, .width = WIDTH}, 3, queries);
+        node k = graph_add(g, &op_given, NULL, NULL, (op_params){.given = l.rows, .width = WIDTH}, TOKENS, of);
+        op_params params = {.heads = 2, .scale = 1, .is_causal = true, .listed = rows, .listed_begin = begin};
+        if (i < 2) {
+            params.listed = wrong[i].keys;
+            params.query_rows = wrong[i].queries;
+        }
+        node n = add(g, &op_attention, (const node[]){q, k, k}, NULL, params);
+        assert_int_equal(g->status, TKR_OK);
+        g->nodes[k].is_source = true;
+        runner *r = runner_new(g, (run_options){.backward = i == 2}, kernels_best(), NULL, &error);
+        if (i == 2) { /* no way back */
+            char want[96];
+            (void)snprintf(want, sizeof want, "node %d: op attention has no way back over keys that are listed", (int)n);
+            assert_null(r);
+            assert_string_equal(error.message, want);
+            continue;
+        }
+        assert_int_equal(runner_forward(r, &error), TKR_E_INTERNAL);
+        assert_string_equal(error.message, wrong[i].message);
+        runner_free(r);
+    }
+    fixture_fini(&l.f);
+}
+
 /* Chosen queries of a causal pass are the rows of the whole pass. */
 static void test_attention__chosen_queries_equal_their_rows(void **state)
 {
@@ -404,6 +548,9 @@ int main(void)
         cmocka_unit_test(test_attention__steps_over_a_cache_equal_the_whole_pass),
         cmocka_unit_test(test_attention__a_cache_alone_serves_keys),
         cmocka_unit_test(test_attention__a_cache_is_checked),
+        cmocka_unit_test(test_attention__shared_keys_give_the_bits_of_own_ones),
+        cmocka_unit_test(test_attention__places_stand_for_what_is_left_out),
+        cmocka_unit_test(test_attention__lists_are_checked),
         cmocka_unit_test(test_attention__chosen_queries_equal_their_rows),
         cmocka_unit_test(test_attention__query_rows_outside_their_sequence_are_refused),
         cmocka_unit_test(test_attention__buckets_are_those_of_t5),

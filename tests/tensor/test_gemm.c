@@ -50,8 +50,10 @@ typedef struct problem {
     real *a, *bias, *want;
 } problem;
 
+/* Turned products have no bias. */
 static problem problem_new(size_t m, size_t n, size_t k, bool transposed, bool has_bias)
 {
+    has_bias = has_bias && !transposed;
     problem p = {.m = m,
                  .n = n,
                  .k = k,
@@ -80,17 +82,25 @@ static void problem_free(problem *p)
     memory_free(p->want);
 }
 
+static void multiply(const problem *p, pool *threads, real *c, const packed *w)
+{
+    if (p->transposed)
+        gemm_turned(threads, c, p->ldc, p->a, p->lda, p->m, w);
+    else
+        gemm(threads, c, p->ldc, p->a, p->lda, p->m, w, p->bias);
+}
+
 /* The gaps of `want` hold 0, and so must those of the result. */
 static void check(const problem *p, const kernels *table, pool *threads)
 {
-    packed *w = packed_new(table, p->w.rows, p->w.columns, copy_row, &p->w, p->transposed, threads);
+    packed *w = packed_new(table, p->w.rows, p->w.columns, copy_row, &p->w, threads);
     assert_non_null(w);
-    assert_int_equal(packed_outputs(w), p->n);
-    assert_int_equal(packed_inputs(w), p->k);
+    assert_int_equal(packed_outputs(w), p->w.rows);
+    assert_int_equal(packed_inputs(w), p->w.columns);
     real *c = memory_new(p->m * p->ldc, sizeof *c);
     for (size_t i = 0; i < p->m; i++)
         memset(c + i * p->ldc, 0xff, p->n * sizeof *c); /* NaN: what was there before must not matter */
-    gemm(threads, c, p->ldc, p->a, p->lda, p->m, w, p->bias);
+    multiply(p, threads, c, w);
     if (memcmp(c, p->want, p->m * p->ldc * sizeof *c) != 0)
         for (size_t i = 0; i < p->m * p->ldc; i++)
             if (memcmp(&c[i], &p->want[i], sizeof *c) != 0)
@@ -132,7 +142,11 @@ static void test_gemm__blocks_and_grids_do_not_show(void **state)
     check_everywhere(5, 301, 1537, false, true);
     check_everywhere(5, 301, 769, true, false);
     check_everywhere(61, 515, 770, false, true);
-    check_everywhere(461, 270, 70, true, true);
+    check_everywhere(461, 270, 70, false, true);
+    check_everywhere(461, 70, 270, true, false);
+    check_everywhere(3, 1540, 45, true, false);
+    check_everywhere(90, 97, 3100, true, false);
+    check_everywhere(49, 130, 4500, true, false);
 }
 
 static void test_gemm__nothing_to_sum_gives_the_bias(void **state)
@@ -149,7 +163,7 @@ static void test_gemm__row_does_not_depend_on_its_batch(void **state)
     (void)state;
     problem p = problem_new(40, 50, 90, false, true);
     const kernels *table = kernels_best();
-    packed *w = packed_new(table, p.w.rows, p.w.columns, copy_row, &p.w, false, NULL);
+    packed *w = packed_new(table, p.w.rows, p.w.columns, copy_row, &p.w, NULL);
     real alone[50];
     for (size_t i = 0; i < p.m; i++) {
         gemm(NULL, alone, 50, p.a + i * p.lda, p.lda, 1, w, p.bias);
@@ -165,12 +179,19 @@ static void test_gemm__infinite_and_huge_weights_pass_through(void **state)
     problem p = problem_new(3, 20, 40, false, false);
     for (size_t level = 0; kernels_at(level); level++) {
         p.w.at[7 * 40 + 39] = (real)INFINITY;
-        packed *w = packed_new(kernels_at(level), 20, 40, copy_row, &p.w, false, NULL);
+        packed *w = packed_new(kernels_at(level), 20, 40, copy_row, &p.w, NULL);
         real c[3 * 20];
         gemm(NULL, c, 20, p.a, p.lda, 3, w, NULL);
         for (size_t i = 0; i < 3; i++)
             for (size_t j = 0; j < 20; j++) /* padding must not turn it into NaN elsewhere */
                 assert_true((isinf(c[i * 20 + j]) != 0) == (j == 7) && !isnan(c[i * 20 + j]));
+        real y[3 * 40], dx[3 * 40];
+        for (size_t i = 0; i < 3 * 40; i++)
+            y[i] = 1 + (real)i;
+        gemm_turned(NULL, dx, 40, y, 20, 3, w);
+        for (size_t i = 0; i < 3; i++)
+            for (size_t j = 0; j < 40; j++)
+                assert_true((isinf(dx[i * 40 + j]) != 0) == (j == 39) && !isnan(dx[i * 40 + j]));
         packed_free(w);
     }
     problem_free(&p);
@@ -180,15 +201,14 @@ static void test_gemm__pack_holds_what_it_says(void **state)
 {
     (void)state;
     matrix m = {45, 33, random_numbers(1, 45 * 33)};
-    for (int transposed = 0; transposed < 2; transposed++)
-        for (size_t level = 0; kernels_at(level); level++) {
-            const uint64_t before = tkr_memory_now();
-            packed *w = packed_new(kernels_at(level), 45, 33, copy_row, &m, transposed, NULL);
-            assert_int_equal(tkr_memory_now() - before, packed_bytes(kernels_at(level), 45, 33, transposed));
-            packed_free(w);
-            assert_int_equal(tkr_memory_now(), before);
-        }
-    assert_true(packed_bytes(kernels_best(), SIZE_MAX / 2, SIZE_MAX / 2, false) == SIZE_MAX);
+    for (size_t level = 0; kernels_at(level); level++) {
+        const uint64_t before = tkr_memory_now();
+        packed *w = packed_new(kernels_at(level), 45, 33, copy_row, &m, NULL);
+        assert_int_equal(tkr_memory_now() - before, packed_bytes(kernels_at(level), 45, 33));
+        packed_free(w);
+        assert_int_equal(tkr_memory_now(), before);
+    }
+    assert_true(packed_bytes(kernels_best(), SIZE_MAX / 2, SIZE_MAX / 2) == SIZE_MAX);
     memory_free(m.at);
 }
 
@@ -202,7 +222,7 @@ static void test_gemm__packing_survives_each_failed_allocation(void **state)
     for (uint64_t nth = 1; !w; nth++) {
         assert_true(nth < 10);
         memory_fail_at(nth, 0);
-        w = packed_new(kernels_best(), 45, 33, copy_row, &m, false, threads);
+        w = packed_new(kernels_best(), 45, 33, copy_row, &m, threads);
         memory_fail_at(0, 0);
         assert_true(w || tkr_memory_now() == before);
     }
@@ -217,7 +237,7 @@ static void test_gemm__scratch_may_fail(void **state)
     (void)state;
     problem p = problem_new(60, 520, 33, false, true);
     pool *threads = pool_new(2);
-    packed *w = packed_new(kernels_best(), p.w.rows, p.w.columns, copy_row, &p.w, false, threads);
+    packed *w = packed_new(kernels_best(), p.w.rows, p.w.columns, copy_row, &p.w, threads);
     real *c = memory_new(p.m * p.ldc, sizeof *c);
     memory_fail_at(1, 1);
     gemm(threads, c, p.ldc, p.a, p.lda, p.m, w, p.bias);
@@ -243,9 +263,9 @@ static void test_gemm__openblas_door_agrees(void **state)
     assert_string_equal(gemm_door(), "openblas");
     for (int transposed = 0; transposed < 2; transposed++) {
         problem p = problem_new(15, 33, 65, transposed, !transposed);
-        packed *w = packed_new(kernels_best(), p.w.rows, p.w.columns, copy_row, &p.w, transposed, NULL);
+        packed *w = packed_new(kernels_best(), p.w.rows, p.w.columns, copy_row, &p.w, NULL);
         real *c = memory_new(p.m * p.ldc, sizeof *c);
-        gemm(NULL, c, p.ldc, p.a, p.lda, p.m, w, p.bias);
+        multiply(&p, NULL, c, w);
         for (size_t i = 0; i < p.m * p.ldc; i++)
             assert_true(fabs((double)c[i] - (double)p.want[i]) < 5e-5);
         memory_free(c);

@@ -109,7 +109,7 @@ static void test_weight__a_weight_may_be_a_part_of_a_tensor(void **state)
             weight w;
             assert_int_equal(weight_init_part(&w, "w", WEIGHT_F32, stored + part * PART, rows, columns, is_turned, WIDE, NULL),
                              TKR_OK);
-            const packed *pack = weight_packed(&w, false, kernels_best(), NULL, NULL);
+            const packed *pack = weight_packed(&w, kernels_best(), NULL, NULL);
             for (size_t r = 0; r < rows; r++) {
                 real row[ROWS];
                 weight_row(&w, r, row);
@@ -278,16 +278,15 @@ static void test_weight__packs_are_made_once_and_products_are_right(void **state
             back[i] += (double)row[i] * (double)y[o];
         }
     }
-    assert_int_equal(weight_packed_missing(w, false, k), packed_bytes(k, 5, 3, false));
-    const packed *pack = weight_packed(w, false, k, NULL, NULL), *turned = weight_packed(w, true, k, NULL, NULL);
+    assert_int_equal(weight_packed_missing(w, k), packed_bytes(k, 5, 3));
+    const packed *pack = weight_packed(w, k, NULL, NULL);
     assert_int_equal(packed_outputs(pack), 5);
-    assert_int_equal(packed_inputs(turned), 5);
-    assert_ptr_equal(weight_packed(w, false, k, NULL, NULL), pack);
-    assert_int_equal(weight_packed_missing(w, false, k), 0);
-    assert_int_equal(weight_packed_missing(w, true, k), 0);
+    assert_int_equal(packed_inputs(pack), 3);
+    assert_ptr_equal(weight_packed(w, k, NULL, NULL), pack);
+    assert_int_equal(weight_packed_missing(w, k), 0);
     real got[5], got_back[3];
     gemm(NULL, got, 5, x, 3, 1, pack, NULL);
-    gemm(NULL, got_back, 3, y, 5, 1, turned, NULL);
+    gemm_turned(NULL, got_back, 3, y, 5, 1, pack);
     assert_close_tensor("y", TENSOR(got, 5), TENSOR(forward, 5), TOLERANCE_op_forward);
     assert_close_tensor("dx", TENSOR(got_back, 3), TENSOR(back, 3), TOLERANCE_op_forward);
     fixture_fini(&f);
@@ -305,7 +304,7 @@ static void *pack_in_thread(void *context)
 {
     race *r = context;
     pthread_barrier_wait(&r->start);
-    const packed *pack = weight_packed(r->weight, false, kernels_best(), NULL, NULL);
+    const packed *pack = weight_packed(r->weight, kernels_best(), NULL, NULL);
     atomic_store(&r->packs[atomic_fetch_add(&r->arrived, 1)], pack);
     return NULL;
 }
@@ -323,7 +322,7 @@ static void run_race(fixture *f, weight *w)
     for (int i = 0; i < 4; i++)
         assert_ptr_equal(r.packs[i], r.packs[0]);
     assert_non_null(r.packs[0]);
-    assert_int_equal(tkr_memory_now() - before, packed_bytes(kernels_best(), w->rows, w->columns, false));
+    assert_int_equal(tkr_memory_now() - before, packed_bytes(kernels_best(), w->rows, w->columns));
     pthread_barrier_destroy(&r.start);
     fixture_forget_packs(f);
 }
@@ -351,7 +350,7 @@ static void test_weight__every_failed_allocation_is_limit_oom(void **state)
         tkr_status status = weight_init(&vector, "v", WEIGHT_F32, numbers, 1, 6, false, &error);
         if (status == TKR_OK)
             status = weight_init(&matrix, "m", WEIGHT_F32, numbers, 2, 3, false, &error);
-        if (status == TKR_OK && weight_packed(&matrix, true, kernels_best(), NULL, &error) == NULL)
+        if (status == TKR_OK && weight_packed(&matrix, kernels_best(), NULL, &error) == NULL)
             status = error.code;
         memory_fail_at(0, 0);
         weight_fini(&vector);

@@ -9,6 +9,8 @@
  * Bias: T5's (Raffel et al. 2020), a number for each head and bucketed distance, from weights[0] [buckets, heads]; it has no
  * gradient.  A cache holds the keys and values of earlier runs, and the rows of this run are written behind them; there is no
  * way back over a cache.
+ * Sequences may share keys: then the keys of each are listed, and a unit copies its own side by side before the kernels see
+ * them, unless they lie so already.  Nothing else differs, so the bits do not either; there is no way back over lists.
  *
  * AttnLRP (methods.md 6.2): the product p v gives half to each factor, the softmax is linearised at its scores, and q k^T gives
  * half to each again, so dv is 1/2 and dq, dk are 1/4 of the gradient's.  With dp, ds the halved ones, the softmax keeps
@@ -17,7 +19,8 @@
  *
  * Saved (when asked for): probabilities as attention.h lays them out.
  * Known to go wrong: a row with all keys hidden gives zeros, not NaN; rows of `query_rows` count from the beginning of the
- * keys' node, not of the sequence; the buckets' logarithm is rounded as in float32, in the order of the original.
+ * keys' node, not of the sequence, also where keys are listed; the buckets' logarithm is rounded as in float32, in the order of
+ * the original.
  */
 #include "tensor/ops/attention.h"
 
@@ -36,10 +39,15 @@ static size_t sequence_rows(const graph_node *n, size_t s)
 }
 static size_t key_heads(const op_params *p) { return p->key_heads ? p->key_heads : p->heads; }
 
+static bool is_listed(const op_params *p) { return p->listed != NULL; }
+
 /* Most keys that a sequence can have. */
 static size_t keys_most(const graph_node *n, const graph_node *const *in, size_t s)
 {
-    return n->params.cache != NULL ? n->params.cache->capacity : sequence_rows(in[K], s);
+    const op_params *p = &n->params;
+    if (is_listed(p))
+        return p->listed_begin[s + 1] - p->listed_begin[s];
+    return p->cache != NULL ? p->cache->capacity : sequence_rows(in[K], s);
 }
 
 static bool same_segments(segments a, segments b)
@@ -63,7 +71,7 @@ static bool cache_fits(const op_shape *s, size_t width)
 {
     const attention_cache *cache = s->node->params.cache;
     const graph_node *k = s->in[K];
-    return cache->width == width && s->in[Q]->segments.count == 1 && (k == NULL) == (s->in[V] == NULL) &&
+    return cache->width == width && s->in[Q]->segments.count == 1 && !is_listed(&s->node->params) && (k == NULL) == (s->in[V] == NULL) &&
            (k == NULL || k->rows <= cache->capacity);
 }
 
@@ -77,8 +85,10 @@ static bool shape(op_shape *s)
     size_t width = q->width / p->heads * key_heads(p);
     if (p->cache != NULL ? !cache_fits(s, width) : k == NULL || v == NULL)
         return false;
-    if (k != NULL && (k->width != width || v->width != width || q->segments.count != k->segments.count ||
-                      !same_segments(k->segments, v->segments)))
+    if (k != NULL && (k->width != width || v->width != width || !same_segments(k->segments, v->segments) ||
+                      (!is_listed(p) && q->segments.count != k->segments.count)))
+        return false;
+    if (is_listed(p) && p->listed_begin == NULL)
         return false;
     bool needs_positions = p->is_causal || p->window > 0 || s->node->weights[0] != NULL;
     for (size_t i = 0; needs_positions && p->query_rows == NULL && i < q->segments.count; i++)
@@ -124,9 +134,23 @@ static size_t saved(const graph_node *n, const graph_node *const *in)
     return probs_before(n, in, n->segments.count);
 }
 
-/* ---- Scratch: the kernel's, then the biases of one head: by distance, of one bucket, and the buckets'. ---- */
+/* ---- Scratch: the kernel's; the biases of one head: by distance, of one bucket, and the buckets'; then what lists ask for:
+ * keys, values, where they lie, and which of them are the queries'. ---- */
 
 static size_t by_distance(size_t keys) { return 2 * keys + 16; }
+/* Distances between keys are below this. */
+static size_t span_of(const op_params *p, size_t keys) { return p->places != NULL ? p->width : keys; }
+
+static size_t bias_room(const graph_node *n, size_t keys)
+{
+    return n->weights[0] != NULL ? by_distance(span_of(&n->params, keys)) + n->params.heads + n->params.buckets : 0;
+}
+
+static size_t listed_room(const graph_node *n, size_t queries, size_t keys)
+{
+    size_t width = n->width / n->params.heads, numbers = n->params.places != NULL ? keys : 0;
+    return is_listed(&n->params) ? 2 * keys * width + numbers + queries : numbers;
+}
 
 static size_t scratch(const graph_node *n, const graph_node *const *in, const kernels *k, bool backward_too)
 {
@@ -135,8 +159,7 @@ static size_t scratch(const graph_node *n, const graph_node *const *in, const ke
         size_t keys = keys_most(n, in, s);
         size_t need =
             k->attention_scratch(sequence_rows(in[Q], s), keys, n->width / n->params.heads, backward_too);
-        if (n->weights[0] != NULL)
-            need += by_distance(keys) + n->params.heads + n->params.buckets;
+        need += bias_room(n, keys) + listed_room(n, sequence_rows(in[Q], s), keys);
         most = need > most ? need : most;
     }
     return most;
@@ -180,18 +203,31 @@ typedef struct unit {
     size_t past, keys; /* rows in the cache before this run; all keys                */
     size_t first_query, first_key;
     const real *k, *v; /* its first row and column                                   */
+    size_t stride;     /* from one key to the next                                   */
+    const int32_t *listed;     /* [keys] rows of the keys' node; NULL: from first_key on */
+    const int32_t *places;     /* [keys] where they lie; NULL: side by side              */
+    const int32_t *query_rows; /* [queries] which of them the queries are                */
+    ptrdiff_t row_shift;       /* added to these                                         */
 } unit;
 
 static unit unit_at(const op_call *c, size_t index)
 {
     const graph_node *n = c->node, *k = c->in_node[K];
     const attention_cache *cache = n->params.cache;
-    size_t heads = key_heads(&n->params), width = n->width / n->params.heads, stride = heads * width;
+    size_t heads = key_heads(&n->params), width = n->width / n->params.heads;
     unit u = {.sequence = index / heads, .key_head = index % heads, .past = cache != NULL ? cache->rows : 0};
+    u.stride = heads * width;
     u.first_query = c->in_node[Q]->segments.begin[u.sequence];
+    if (is_listed(&n->params)) {
+        u.listed = n->params.listed + n->params.listed_begin[u.sequence];
+        u.keys = keys_most(n, c->in_node, u.sequence);
+        return u; /* keys and values: list_keys */
+    }
     u.first_key = k != NULL ? k->segments.begin[u.sequence] : 0;
     u.keys = u.past + (k != NULL ? sequence_rows(k, u.sequence) : 0);
-    size_t at = u.first_key * stride + u.key_head * width;
+    u.query_rows = n->params.query_rows != NULL ? n->params.query_rows + u.first_query : NULL;
+    u.row_shift = k != NULL ? (ptrdiff_t)u.past - (ptrdiff_t)u.first_key : 0;
+    size_t at = u.first_key * u.stride + u.key_head * width;
     u.k = cache != NULL ? cache->keys + u.key_head * width : c->in[K] != NULL ? c->in[K] + at : NULL;
     u.v = cache != NULL ? cache->values + u.key_head * width : c->in[V] != NULL ? c->in[V] + at : NULL;
     return u;
@@ -204,7 +240,9 @@ static attention_head head_of(const op_call *c, const unit *u, size_t head, real
     const op_params *p = &n->params;
     size_t width = n->width / p->heads, stride = key_heads(p) * width;
     size_t at_q = u->first_query * n->width + head * width, at_k = u->first_key * stride + u->key_head * width;
-    size_t hidden_at = p->hidden_begin != NULL ? p->hidden_begin[u->sequence] : u->first_key;
+    size_t hidden_at = p->hidden_begin != NULL ? p->hidden_begin[u->sequence]
+                       : is_listed(p)          ? p->listed_begin[u->sequence]
+                                               : u->first_key;
     size_t queries = sequence_rows(c->in_node[Q], u->sequence);
     return (attention_head){
         .queries = queries,
@@ -214,12 +252,13 @@ static attention_head head_of(const op_call *c, const unit *u, size_t head, real
         .k = u->k,
         .v = u->v,
         .ldq = n->width,
-        .ldk = stride,
-        .ldv = stride,
+        .ldk = u->stride,
+        .ldv = u->stride,
         .scale = p->scale,
         .hidden = p->hidden != NULL ? p->hidden + hidden_at : NULL,
-        .query_rows = p->query_rows != NULL ? p->query_rows + u->first_query : NULL,
-        .row_shift = c->in_node[K] != NULL ? (ptrdiff_t)u->past - (ptrdiff_t)u->first_key : 0,
+        .query_rows = u->query_rows,
+        .row_shift = u->row_shift,
+        .places = u->places,
         .is_causal = p->is_causal,
         .window = p->window,
         .out = c->out != NULL ? c->out + at_q : NULL,
@@ -245,9 +284,8 @@ static tkr_status check(const op_call *c, const unit *u)
                     u->keys, p->cache->capacity);
     if (needs_positions && p->query_rows == NULL && queries > u->keys)
         return fail(c->error, TKR_E_INTERNAL, "attention: %zu queries, but only %zu keys", queries, u->keys);
-    for (size_t i = 0; p->query_rows != NULL && i < queries; i++) {
-        ptrdiff_t shift = c->in_node[K] != NULL ? (ptrdiff_t)u->past - (ptrdiff_t)u->first_key : 0;
-        ptrdiff_t at = p->query_rows[u->first_query + i] + shift;
+    for (size_t i = 0; u->query_rows != NULL && i < queries; i++) {
+        ptrdiff_t at = u->query_rows[i] + u->row_shift;
         if (at < 0 || (size_t)at >= u->keys)
             return fail(c->error, TKR_E_INTERNAL,
                         "attention: query %zu of sequence %zu is row %d, which is not among its keys", i,
@@ -268,6 +306,82 @@ static void cache_write(const op_call *c, const unit *u)
     }
 }
 
+/* The scratch behind the kernel's. */
+static real *scratch_of_op(const op_call *c, const unit *u)
+{
+    size_t queries = sequence_rows(c->in_node[Q], u->sequence), width = c->node->width / c->node->params.heads;
+    return c->scratch + c->kernels->attention_scratch(queries, u->keys, width, false);
+}
+
+/* Listed keys and values side by side; where they are already, they stay. */
+static void list_keys(const op_call *c, unit *u, real *room)
+{
+    size_t width = c->node->width / c->node->params.heads, column = u->key_head * width, next = 1;
+    while (next < u->keys && u->listed[next] == u->listed[0] + (int32_t)next)
+        next++;
+    if (next >= u->keys) {
+        size_t at = u->keys > 0 ? (size_t)u->listed[0] * u->stride + column : 0;
+        u->k = c->in[K] + at;
+        u->v = c->in[V] + at;
+        return;
+    }
+    real *v = room + u->keys * width;
+    for (size_t j = 0; j < u->keys; j++) {
+        size_t from = (size_t)u->listed[j] * u->stride + column;
+        memcpy(room + j * width, c->in[K] + from, width * sizeof(real));
+        memcpy(v + j * width, c->in[V] + from, width * sizeof(real));
+    }
+    u->k = room;
+    u->v = v;
+    u->stride = width;
+}
+
+/* Which of the listed keys the queries are; -1: none. */
+static void list_queries(const op_call *c, unit *u, int32_t *room)
+{
+    const int32_t *rows = c->node->params.query_rows + u->first_query;
+    for (size_t i = 0; i < sequence_rows(c->in_node[Q], u->sequence); i++) {
+        size_t j = u->keys;
+        while (j > 0 && u->listed[j - 1] != rows[i])
+            j--;
+        room[i] = (int32_t)j - 1;
+    }
+    u->query_rows = room;
+}
+
+static void find_places(const op_call *c, unit *u, int32_t *room)
+{
+    const op_params *p = &c->node->params;
+    for (size_t j = 0; j < u->keys; j++) {
+        size_t row = u->listed != NULL ? (size_t)u->listed[j] : u->first_key + j;
+        room[j] = p->places[p->index != NULL ? (size_t)p->index[row] : row];
+    }
+    u->places = room;
+}
+
+/* What lists and places say of a unit, in scratch. */
+static tkr_status read_lists(const op_call *c, unit *u)
+{
+    const op_params *p = &c->node->params;
+    size_t width = c->node->width / p->heads;
+    real *room = scratch_of_op(c, u) + bias_room(c->node, u->keys);
+    for (size_t j = 0; is_listed(p) && j < u->keys; j++)
+        if (u->listed[j] < 0 || (size_t)u->listed[j] >= c->in_node[K]->rows)
+            return fail(c->error, TKR_E_INTERNAL, "attention: key %zu of sequence %zu is row %d of %zu", j, u->sequence,
+                        (int)u->listed[j], c->in_node[K]->rows);
+    if (is_listed(p)) {
+        list_keys(c, u, room);
+        room += 2 * u->keys * width;
+    }
+    if (is_listed(p) && p->query_rows != NULL) {
+        list_queries(c, u, (int32_t *)(void *)room);
+        room += sequence_rows(c->in_node[Q], u->sequence);
+    }
+    if (p->places != NULL)
+        find_places(c, u, (int32_t *)(void *)room);
+    return TKR_OK;
+}
+
 static void unit_forward(const op_call *c, const unit *u, real *probs)
 {
     const graph_node *n = c->node;
@@ -277,8 +391,8 @@ static void unit_forward(const op_call *c, const unit *u, real *probs)
     for (size_t head = u->key_head * group; head < (u->key_head + 1) * group; head++) {
         attention_head h = head_of(c, u, head, probs);
         if (n->weights[0] != NULL) {
-            real *bias = c->scratch + c->kernels->attention_scratch(h.queries, h.keys, h.width, false);
-            bias_fill(n, head, h.keys, bias);
+            real *bias = scratch_of_op(c, u);
+            bias_fill(n, head, u->places != NULL && u->keys > 0 ? (size_t)u->places[u->keys - 1] + 1 : h.keys, bias);
             h.bias = bias;
         }
         c->kernels->attention_forward(&h);
@@ -365,7 +479,9 @@ static tkr_status walk(const op_call *c, size_t begin, size_t end,
     tkr_status status = TKR_OK;
     for (size_t i = begin; status == TKR_OK && i < end; i++) {
         unit u = unit_at(c, i);
-        status = check(c, &u);
+        status = read_lists(c, &u);
+        if (status == TKR_OK)
+            status = check(c, &u);
         if (status == TKR_OK)
             work(c, &u, c->saved != NULL ? c->saved + probs_before(c->node, c->in_node, u.sequence) : NULL);
     }

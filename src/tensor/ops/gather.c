@@ -2,8 +2,8 @@
  * Chosen rows: y_r = x[index_r].  The way back scatters: dx = 0, then dx[index_r] += dy_r, in the order of r,
  * under every rule.
  *
- * Several outputs may choose the same row (two targets at one position), so the way back is one unit of work: rows are few,
- * and the order of the sums must not depend on threads.
+ * Several outputs may choose the same row (two targets at one position), so whoever has the first unit walks the whole way
+ * back: rows are few, and the order of the sums must not depend on threads.
  */
 #include "tensor/op_sample.h"
 
@@ -19,15 +19,16 @@ static bool shape(op_shape *s)
     return true;
 }
 
+/* One a row; without rows there is still a way back: zeros. */
 static size_t units(const graph_node *n, const graph_node *const *in)
 {
-    (void)n, (void)in;
-    return 1;
+    (void)in;
+    return n->rows > 0 ? n->rows : 1;
 }
 
-static tkr_status check(const op_call *c)
+static tkr_status check(const op_call *c, size_t begin, size_t end)
 {
-    for (size_t r = 0; r < c->node->rows; r++) {
+    for (size_t r = begin; r < end; r++) {
         int32_t row = c->node->params.index[r];
         if (row < 0 || (size_t)row >= c->in_node[0]->rows)
             return fail(c->error, TKR_E_INTERNAL, "gather: row %zu chooses row %d of %zu", r, (int)row,
@@ -38,18 +39,20 @@ static tkr_status check(const op_call *c)
 
 static tkr_status forward(const op_call *c, size_t begin, size_t end)
 {
-    (void)begin, (void)end;
-    tkr_status status = check(c);
+    end = end < c->node->rows ? end : c->node->rows;
+    tkr_status status = check(c, begin, end);
     size_t width = c->node->width;
-    for (size_t r = 0; status == TKR_OK && r < c->node->rows; r++)
+    for (size_t r = begin; status == TKR_OK && r < end; r++)
         memcpy(c->out + r * width, c->in[0] + (size_t)c->node->params.index[r] * width, width * sizeof(real));
     return status;
 }
 
 static tkr_status backward(const op_call *c, size_t begin, size_t end)
 {
-    (void)begin, (void)end;
-    tkr_status status = check(c);
+    (void)end;
+    if (begin > 0)
+        return TKR_OK;
+    tkr_status status = check(c, 0, c->node->rows);
     size_t width = c->node->width;
     memset(c->din[0], 0, c->in_node[0]->rows * width * sizeof(real));
     for (size_t r = 0; status == TKR_OK && r < c->node->rows; r++) {

@@ -1,5 +1,5 @@
 /*
- * Linear map: y = x W^T + b, W [out, in] packed once, b [out] or none.  The way back is dx = dy W, from a second pack.
+ * Linear map: y = x W^T + b, W [out, in] packed once, b [out] or none.  The way back is dx = dy W, over the same pack.
  * It is so under the relevance rules too: the epsilon rule with epsilon 0, where the bias keeps <dy, b> (methods.md 6.2).
  *
  * No gradient of the weights: explanations differentiate by activations only.  The product spreads over threads by itself.
@@ -27,7 +27,7 @@ static bool shape(op_shape *s)
 static tkr_status forward(const op_call *c, size_t begin, size_t end)
 {
     const graph_node *n = c->node;
-    const packed *matrix = weight_packed(n->weights[0], false, c->kernels, c->threads, c->error);
+    const packed *matrix = weight_packed(n->weights[0], c->kernels, c->threads, c->error);
     if (matrix == NULL)
         return TKR_E_LIMIT_OOM;
     size_t inner = c->in_node[0]->width;
@@ -69,7 +69,7 @@ static void put_back(const op_call *c, size_t begin, size_t end, size_t count)
 static tkr_status backward(const op_call *c, size_t begin, size_t end)
 {
     const graph_node *n = c->node;
-    const packed *matrix = weight_packed(n->weights[0], true, c->kernels, c->threads, c->error);
+    const packed *matrix = weight_packed(n->weights[0], c->kernels, c->threads, c->error);
     if (matrix == NULL)
         return TKR_E_LIMIT_OOM;
     size_t inner = c->in_node[0]->width, count = 0;
@@ -78,7 +78,7 @@ static tkr_status backward(const op_call *c, size_t begin, size_t end)
     const real *rows = count < end - begin ? c->dense : c->dout + begin * n->width;
     if (rows == c->dense)
         put_together(c, begin, end);
-    gemm(c->threads, c->din[0] + begin * inner, inner, rows, n->width, count, matrix, NULL);
+    gemm_turned(c->threads, c->din[0] + begin * inner, inner, rows, n->width, count, matrix);
     if (rows == c->dense)
         put_back(c, begin, end, count);
     if (n->weights[1] != NULL)
