@@ -7,10 +7,9 @@
  * MODEL: the sentiment model unless named; a model with masks gets one in place of each sentence's last word.
  *
  * For each sentence the gap g of 50 points is taken, by Gauss-Legendre (Captum's default rule) and by the midpoint rule.  Two
- * figures each, as shares of 50 points: `asked` is the work of `ig:gap=g`, whose bound adds up the errors of the pieces without
- * their signs; `reached` is the least work at which refining has a gap of g, found by asking for less and less.  Points whose
- * value alone is needed and points of pieces that are cut later count as whole ones.  All figures are counts: they depend on the
- * model and the rounding of the processor level, not on the machine's load.
+ * figures each, as shares of 50 points: `asked` is the work of `ig:gap=g`, which also waits for the tokens to be at rest; `reached`
+ * is the least work at which refining has a gap of g, found by asking for less and less.  All figures are counts: they depend on
+ * the model and the rounding of the processor level, not on the machine's load.
  */
 #include <math.h>
 #include <stdlib.h>

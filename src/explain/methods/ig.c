@@ -4,19 +4,22 @@
  *
  * Several baselines (Erion et al. 2021 draw them, here they are named): the mean of what each gives.
  *
- * Tokens that are no feature keep their own embedding and get exactly 0.  With gap > 0 the line is bisected where it
- * bends: in each piece five Gauss-Legendre points are compared with the exact integral f(end) - f(begin), which is known;
- * the worst piece is cut until the errors add up to less than gap times the difference, or 300 points are spent.
+ * Tokens that are no feature keep their own embedding and get exactly 0.  With gap > 0 points gather where the gradient bends or
+ * jumps (refinement.h) until the sum is within gap times the difference, which is known exactly, and no token moves by more from
+ * one step to the next; or 300 points are spent.  The first covers the sum alone, the second is what can be said of each token.
  *
  * Families whose norms ignore the length of an embedding that nothing is added to (T5, Llama type) bend the path sharply, at
  * zero without limit: there the zero baseline is refused, and T5 is refined unless steps or rule are given.
  */
 #include <math.h>
+#include <stdio.h>
 
 #include "base/failure.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "explain/method.h"
 #include "explain/quadrature.h"
+#include "explain/refinement.h"
 
 enum { STEPS, RULE, BASELINE, GAP, FORCE };
 static const parameter parameters[] = {
@@ -27,15 +30,19 @@ static const parameter parameters[] = {
     INT_PARAMETER("force", 0, 0, 1, "1: use a baseline that does not converge"),
     END_PARAMETERS};
 
-enum { PIECE_POINTS = 5, POINTS_MOST = 300 };
-
 static method_cost cost(const arguments *a, size_t features, size_t targets)
 {
     (void)features;
     bool refines = a->number[GAP] > 0;
-    uint64_t points = refines ? POINTS_MOST : (uint64_t)a->number[STEPS], paths = baseline_count(a->text[BASELINE]);
-    return (method_cost){.evaluations = paths * (points + 1), .at_once = refines ? PIECE_POINTS : points,
+    uint64_t points = refines ? REFINEMENT_MOST : (uint64_t)a->number[STEPS], paths = baseline_count(a->text[BASELINE]);
+    return (method_cost){.evaluations = paths * (points + 1), .at_once = refines ? REFINEMENT_FIRST : points,
                          .forward = paths * (points + 1), .backward = paths * points * targets};
+}
+
+static size_t held(const question *q, const arguments *a, size_t sequences)
+{
+    (void)sequences;
+    return a->number[GAP] > 0 ? refinement_bytes(q->target_count, q->length, REFINEMENT_MOST) : 0;
 }
 
 static quadrature rule_of(const arguments *a)
@@ -47,32 +54,34 @@ static quadrature rule_of(const arguments *a)
     return QUADRATURE_GL;
 }
 
-/* The path and where its integral is summed. */
 typedef struct path {
-    const question *q;
+    method_call *c;
     endpoint from, to;
     size_t width;
-    const double *weight;   /* [points]                                       */
-    double *sum;            /* [targets][length]                              */
-    double *value;          /* [points][targets] f at the points; NULL: not wanted */
+    const double *weight;   /* [points] of a fixed rule */
+    refinement refined;
 } path;
 
-/* Add weight * <to - from, gradient> of every token. */
+/* <to - from, gradient> of the i-th token of the place. */
+static double along(const path *p, size_t i, const real *gradient)
+{
+    const question *q = p->c->q;
+    if (q->feature_of[q->place_first + i] == UINT32_MAX && !q->is_deep)
+        return 0;
+    const real *to = p->to.rows + i * p->width, *from = p->from.rows + i * p->width, *g = gradient + i * p->width;
+    double dot = 0;
+    for (size_t k = 0; k < p->width; k++)
+        dot += ((double)to[k] - (double)from[k]) * (double)g[k];
+    return dot;
+}
+
 static void add_point(void *user, size_t point, size_t t, const real *gradient, double value)
 {
+    (void)value;
     path *p = user;
-    const question *q = p->q;
-    if (p->value)
-        p->value[point * q->target_count + t] = value;
-    for (size_t i = 0; i < q->place_count; i++) {
-        if (q->feature_of[q->place_first + i] == UINT32_MAX && !q->is_deep)
-            continue;
-        const real *to = p->to.rows + i * p->width, *from = p->from.rows + i * p->width, *g = gradient + i * p->width;
-        double dot = 0;
-        for (size_t k = 0; k < p->width; k++)
-            dot += ((double)to[k] - (double)from[k]) * (double)g[k];
-        p->sum[t * q->length + q->place_first + i] += p->weight[point] * dot;
-    }
+    const question *q = p->c->q;
+    for (size_t i = 0; i < q->place_count; i++)
+        p->c->token_scores[t * q->length + q->place_first + i] += p->weight[point] * along(p, i, gradient);
 }
 
 static tkr_status run_rule(method_call *c, path *p, tkr_error *error)
@@ -83,7 +92,6 @@ static tkr_status run_rule(method_call *c, path *p, tkr_error *error)
     if (!status) {
         quadrature_rule(rule_of(&c->arguments), m, nodes, weights);
         p->weight = weights;
-        p->sum = c->token_scores;
         status = differentiate(c->q, &p->from, &p->to, nodes, m, c->gradient_sequences, c->id, add_point, p, error);
     }
     c->evaluations += m;
@@ -96,132 +104,67 @@ static tkr_status run_rule(method_call *c, path *p, tkr_error *error)
 
 /* ---- refinement ---- */
 
-/* A piece of the line with what its five points make of each token. */
-typedef struct piece {
-    double begin, end;
-    double *at_begin, *at_end; /* [targets] f at the ends                        */
-    double *sum;               /* [targets][length]                              */
-    double error;              /* largest over targets, as a share of its range  */
-} piece;
-
-static piece *new_piece(const question *q, arena *a, double begin, double end)
+static void keep_point(void *user, size_t point, size_t t, const real *gradient, double value)
 {
-    piece *s = ARENA_NEW(a, piece, 1);
-    if (!s)
-        return NULL;
-    *s = (piece){.begin = begin, .end = end};
-    s->at_begin = ARENA_NEW(a, double, q->target_count);
-    s->at_end = ARENA_NEW(a, double, q->target_count);
-    s->sum = ARENA_NEW(a, double, q->target_count * q->length);
-    return s->at_begin && s->at_end && s->sum ? s : NULL;
+    path *p = user;
+    const refinement *r = &p->refined;
+    const refinement_node *n = &r->node[r->count + point];
+    bool is_end = !(n->at > 0) || !(n->at < 1); /* known already, and to the last bit what the gap is measured against */
+    n->value[t] = !is_end ? value : n->at > 0 ? p->to.values[t] : p->from.values[t];
+    for (size_t i = 0; i < r->parts; i++)
+        n->part[t * r->parts + i] = along(p, i, gradient);
 }
 
-/* f(input) - f(baseline) of a target, not below a hundredth so that shares stay meaningful. */
-static double range_of(const path *p, size_t t) { return fmax(fabs(p->to.values[t] - p->from.values[t]), 1e-2); }
-
-static void judge(const path *p, piece *s)
+/* The points that the refinement asks for. */
+static tkr_status look(method_call *c, path *p, tkr_error *error)
 {
-    const question *q = p->q;
-    s->error = 0;
-    for (size_t t = 0; t < q->target_count; t++) {
-        double sum = 0;
-        for (size_t i = 0; i < q->length; i++)
-            sum += s->sum[t * q->length + i];
-        s->error = fmax(s->error, fabs(sum - (s->at_end[t] - s->at_begin[t])) / range_of(p, t));
-    }
-}
-
-/* Points of one piece. */
-static tkr_status sum_piece(method_call *c, path *p, piece *s, tkr_error *error)
-{
-    double nodes[PIECE_POINTS], weights[PIECE_POINTS];
-    quadrature_rule(QUADRATURE_GL, PIECE_POINTS, nodes, weights);
-    for (size_t k = 0; k < PIECE_POINTS; k++) {
-        nodes[k] = s->begin + (s->end - s->begin) * nodes[k];
-        weights[k] *= s->end - s->begin;
-    }
-    p->weight = weights;
-    p->sum = s->sum;
-    p->value = NULL;
-    tkr_status status = differentiate(c->q, &p->from, &p->to, nodes, PIECE_POINTS, c->gradient_sequences, c->id, add_point, p, error);
-    c->evaluations += PIECE_POINTS;
-    c->forward += PIECE_POINTS;
-    c->backward += PIECE_POINTS * c->q->target_count;
-    judge(p, s);
+    refinement *r = &p->refined;
+    double *alpha = NEW(double, r->asked);
+    if (!alpha)
+        return fail_memory(error, "points of a path", r->asked);
+    for (size_t k = 0; k < r->asked; k++)
+        alpha[k] = r->node[r->count + k].at;
+    c->evaluations += r->asked;
+    c->forward += r->asked;
+    c->backward += r->asked * c->q->target_count;
+    tkr_status status = differentiate(c->q, &p->from, &p->to, alpha, r->asked, c->gradient_sequences, c->id, keep_point, p, error);
+    memory_free(alpha);
+    if (!status)
+        refinement_take(r);
     return status;
 }
 
-/* f at one point, by a gradient of weight 0. */
-static tkr_status value_at(method_call *c, path *p, double alpha, double *value, double *unused, tkr_error *error)
+/* The points ran out.  Of gaps beyond 5 % the check of completeness warns. */
+static tkr_status warn_unreached(method_call *c, const refinement *r, tkr_error *error)
 {
-    double zero = 0;
-    p->weight = &zero;
-    p->sum = unused;
-    p->value = value;
-    tkr_status status = differentiate(c->q, &p->from, &p->to, &alpha, 1, c->gradient_sequences, c->id, add_point, p, error);
-    p->value = NULL;
-    c->evaluations++;
-    c->forward++;
-    return status;
+    double gap = 0, wanted = c->arguments.number[GAP];
+    for (size_t t = 0; t < r->targets; t++)
+        gap = fmax(gap, refinement_miss(r, t) / r->range[t]);
+    if (gap > 0.05)
+        return TKR_OK;
+    char share[NUMBER_ROOM], aim[NUMBER_ROOM], message[METHOD_ID_ROOM + 160];
+    snprintf(message, sizeof message, "%s: after %zu points the gap is %s%%, and it or a token's last change is above the %s%% asked for", c->id,
+             r->count, number_fixed(share, 100 * gap, 3), number_fixed(aim, 100 * wanted, 3));
+    return result_add_warning(c->result, "ig.gap", c->id, message, "a larger gap, or a baseline that is nearer", error);
 }
 
-/* Replace a piece by its halves. */
-static tkr_status bisect(method_call *c, path *p, arena *a, piece **left_in_place, piece **right, tkr_error *error)
+static tkr_status refine(method_call *c, path *p, tkr_error *error)
 {
     const question *q = c->q;
-    piece *whole = *left_in_place;
-    double middle = (whole->begin + whole->end) / 2;
-    piece *l = new_piece(q, a, whole->begin, middle), *r = new_piece(q, a, middle, whole->end);
-    if (!l || !r)
-        return fail_memory(error, "pieces of a path", q->length);
-    memcpy(l->at_begin, whole->at_begin, q->target_count * sizeof(double));
-    memcpy(r->at_end, whole->at_end, q->target_count * sizeof(double));
-    tkr_status status = value_at(c, p, middle, l->at_end, whole->sum, error);
-    memcpy(r->at_begin, l->at_end, q->target_count * sizeof(double));
-    if (!status)
-        status = sum_piece(c, p, l, error);
-    if (!status)
-        status = sum_piece(c, p, r, error);
-    *left_in_place = l;
-    *right = r;
-    return status;
-}
-
-static tkr_status refine(method_call *c, path *p, arena *a, tkr_error *error)
-{
-    const question *q = c->q;
-    piece *pieces[POINTS_MOST / PIECE_POINTS + 1] = {new_piece(q, a, 0, 1)};
-    size_t count = 1, points = PIECE_POINTS;
-    if (!pieces[0])
-        return fail_memory(error, "pieces of a path", q->length);
-    memcpy(pieces[0]->at_begin, p->from.values, q->target_count * sizeof(double));
-    memcpy(pieces[0]->at_end, p->to.values, q->target_count * sizeof(double));
-    tkr_status status = sum_piece(c, p, pieces[0], error);
-    while (!status) {
-        double total = 0;
-        size_t worst = 0;
-        for (size_t s = 0; s < count; s++) {
-            total += pieces[s]->error;
-            worst = pieces[s]->error > pieces[worst]->error ? s : worst;
-        }
-        if (total <= c->arguments.number[GAP] || points + 2 * PIECE_POINTS > POINTS_MOST)
-            break;
-        status = bisect(c, p, a, &pieces[worst], &pieces[count], error);
-        count++;
-        points += 2 * PIECE_POINTS;
+    refinement *r = &p->refined;
+    const double wanted = c->arguments.number[GAP];
+    tkr_status status = refinement_init(r, q->arena, q->target_count, q->place_count, REFINEMENT_MOST, error);
+    for (size_t t = 0; !status && t < q->target_count; t++)
+        r->range[t] = fmax(fabs(p->to.values[t] - p->from.values[t]), 1e-2);
+    while (!status && r->asked > 0) {
+        status = look(c, p, error);
+        if (!status && !refinement_is_done(r, wanted))
+            status = refinement_ask(r, error);
     }
-    for (size_t s = 0; !status && s < count; s++)
-        for (size_t i = 0; i < q->target_count * q->length; i++)
-            c->token_scores[i] += pieces[s]->sum[i];
-    return status;
-}
-
-static tkr_status run_refined(method_call *c, path *p, tkr_error *error)
-{
-    arena *a = arena_new(SIZE_MAX);
-    tkr_status status = a ? refine(c, p, a, error) : fail_memory(error, "pieces of a path", 0);
-    arena_free(a);
-    return status;
+    for (size_t t = 0; !status && t < q->target_count; t++)
+        for (size_t i = 0; i < r->parts; i++)
+            c->token_scores[t * q->length + q->place_first + i] += r->sum[t * r->parts + i];
+    return !status && !refinement_is_done(r, wanted) ? warn_unreached(c, r, error) : status;
 }
 
 static void settle(const question *q, arguments *a)
@@ -247,7 +190,7 @@ static tkr_status run_path(method_call *c, view baseline, tkr_error *error)
 {
     const question *q = c->q;
     arena_mark mark = arena_get_mark(q->arena);
-    path p = {.q = q, .width = gradient_width(q)};
+    path p = {.c = c, .width = gradient_width(q)};
     tkr_status status = check_baseline(c, baseline, error);
     if (!status)
         status = endpoint_of_input(q, &p.to, error);
@@ -258,7 +201,7 @@ static tkr_status run_path(method_call *c, view baseline, tkr_error *error)
     c->evaluations++;
     c->forward++;
     if (!status)
-        status = c->arguments.number[GAP] > 0 ? run_refined(c, &p, error) : run_rule(c, &p, error);
+        status = c->arguments.number[GAP] > 0 ? refine(c, &p, error) : run_rule(c, &p, error);
     arena_release(q->arena, mark);
     return status;
 }
@@ -302,5 +245,6 @@ const method ig_method = {
     .at_any_site = true,
     .settle = settle,
     .cost = cost,
+    .held = held,
     .run = run,
 };
