@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Explanations by Tokray, Captum, transformers-interpret and Inseq: same model, input, target, baseline and points.
+"""Explanations by Tokray, Captum, shap, transformers-interpret and Inseq: same model, input, target, baseline, points, evaluations.
 
     python explain_peers.py --build BUILD [--quick] [--threads N] [--rounds N] [--csv FILE] [PART OF A LINE]
 
-First the scores must agree (1e-4 of the largest).  Then, in turns: one explanation in a warm process (model loaded before), and
+First the scores must agree (1e-4 of the largest), but for methods that draw at random, where the number of evaluations is the same.  Then, in turns: one explanation in a warm process (model loaded before), and
 a whole process for one input, from its start to its end, with the most memory it had (ru_maxrss).  Ratios are peer / Tokray.
 The same file is the peers' child: it imports only what the library named needs.
 """
@@ -21,7 +21,9 @@ import time
 POINTS = 50
 TOLERANCE = 1e-4
 PAUSE = 0.3  # threads that spin after their turn must not disturb the next one
-GROUP = 16  # points that Captum takes at once, where that is faster than all of them
+GROUP = 16  # points or variants that Captum takes at once, where that is faster than its default
+SAMPLES = 200  # evaluations of methods that draw
+PARTS = 500  # evaluations of Partition SHAP
 SENTENCE = "The plot is thin and the jokes are old, but the acting is superb and the ending stays with you for days."
 PROMPT, OUTPUT = "Lily was sad because", " she could not find her toy."
 
@@ -112,6 +114,108 @@ def captum_layer_gxi(case, folder):
     return explain
 
 
+def captum_removal(case, folder, run):
+    """Tokens become the mask token; first and last stay."""
+    import torch
+
+    model, tokenizer = load_classifier(folder), tokenizer_of(case, folder)
+
+    @torch.no_grad()
+    def logits(inner, ids):
+        first, last = ids[:, :1].expand(len(inner), 1), ids[:, -1:].expand(len(inner), 1)
+        return model(input_ids=torch.cat([first, inner, last], 1)).logits
+
+    def explain():
+        ids = input_of(case, tokenizer)
+        with torch.no_grad():
+            target = int(model(input_ids=ids).logits.argmax())
+        return [0.0] + run(lambda inner: logits(inner, ids), ids[:, 1:-1], case["mask"], target)[0].tolist() + [0.0]
+
+    return explain
+
+
+def captum_ablation(case, folder, at_once=1):
+    from captum.attr import FeatureAblation
+
+    return captum_removal(case, folder, lambda f, inner, mask, target: FeatureAblation(f).attribute(
+        inner, baselines=mask, target=target, perturbations_per_eval=at_once))
+
+
+def captum_ablation_grouped(case, folder):
+    return captum_ablation(case, folder, GROUP)
+
+
+def captum_kernel_shap(case, folder):
+    from captum.attr import KernelShap
+
+    return captum_removal(case, folder, lambda f, inner, mask, target: KernelShap(f).attribute(
+        inner, baselines=mask, target=target, n_samples=SAMPLES))
+
+
+def captum_lime(case, folder):
+    from captum.attr import LimeBase
+    from captum._utils.models.linear_model import SkLearnLasso
+    import torch
+
+    def run(f, inner, mask, target):
+        n = inner.shape[1]
+        method = LimeBase(f, SkLearnLasso(alpha=0.001), similarity_func=lambda a, b, z, **_: float(torch.exp(-8 * (1 - (z.sum() / n).sqrt()) ** 2)),
+                          perturb_func=lambda x, **_: torch.bernoulli(torch.full((1, n), 0.5)), perturb_interpretable_space=True,
+                          from_interp_rep_transform=lambda z, x, **_: torch.where(z.bool(), x, mask), to_interp_rep_transform=None)
+        return method.attribute(inner, target=target, n_samples=SAMPLES).reshape(1, -1)
+
+    return captum_removal(case, folder, run)
+
+
+class TokenMasker:
+    """For shap: tokens become the mask token, first and last stay; the tree joins neighbours, as Tokray's tree=balanced."""
+
+    def __init__(self, length, mask):
+        import numpy
+
+        self.mask, self.shape = mask, (1, length)
+        rows, level = [], [(i, 1) for i in range(length)]
+        while len(level) > 1:
+            above = []
+            for a, b in zip(level[::2], level[1::2]):
+                rows.append([a[0], b[0], len(rows) + 1, a[1] + b[1]])
+                above.append((length + len(rows) - 1, a[1] + b[1]))
+            level = above + level[len(level) - len(level) % 2:]
+        self.clustering = numpy.array(rows, dtype=float)
+
+    def __call__(self, kept, x):
+        import numpy
+
+        return (numpy.where(kept, x, self.mask).reshape(1, -1),)
+
+
+def shap_partition(case, folder):
+    import numpy
+    import shap
+    import torch
+
+    model, tokenizer = load_classifier(folder), tokenizer_of(case, folder)
+
+    def explain():
+        ids = input_of(case, tokenizer)
+        with torch.no_grad():
+            target = int(model(input_ids=ids).logits.argmax())
+        first, last = ids[:, :1].numpy(), ids[:, -1:].numpy()
+
+        @torch.no_grad()
+        def score(inner):
+            inner = numpy.asarray(inner).astype(int)
+            rows = numpy.hstack([first.repeat(len(inner), 0), inner, last.repeat(len(inner), 0)])
+            return model(input_ids=torch.from_numpy(rows)).logits[:, target].numpy()
+
+        inner = ids[:, 1:-1].numpy()
+        explainer = shap.explainers.Partition(score, TokenMasker(inner.shape[1], case["mask"]))
+        values = explainer(inner, max_evals=PARTS, silent=True).values[0]
+        return [0.0] + [float(v) for v in values] + [0.0]
+
+    return explain
+
+
 def interpret_ig(case, folder):
     """Its scores are divided by their length, so Tokray's are too."""
     from transformers import AutoTokenizer
@@ -146,16 +250,35 @@ def inseq_gxi(case, folder):
 
 PEERS = {
     f.__name__: f
-    for f in (captum_ig, captum_ig_grouped, captum_saliency, captum_gxi, captum_layer_gxi, interpret_ig, inseq_saliency, inseq_gxi)
+    for f in (captum_ig, captum_ig_grouped, captum_saliency, captum_gxi, captum_layer_gxi, captum_ablation, captum_ablation_grouped,
+              captum_kernel_shap, captum_lime, shap_partition, interpret_ig, inseq_saliency, inseq_gxi)
 }
 
-# Methods of Tokray, peers, aim of the whole process, what is explained (nothing: the logit)
-IG = ["ig:steps=%d,rule=gl,baseline=mask" % POINTS, ["captum_ig", "captum_ig_grouped"], 8]
-GRADIENT = ["gradient", ["captum_saliency"], 30]
-GXI = ["gxi", ["captum_gxi", "captum_layer_gxi"], 30]
-INTERPRET = ["ig:steps=%d,rule=gl,baseline=pad" % POINTS, ["interpret_ig"], 8, "prob"]
-MATRIX = ["gradient", ["inseq_saliency"], 30]
-MATRIX_GXI = ["gxi", ["inseq_gxi"], 30]
+
+class Spec:
+    """Methods of Tokray, peers, aims of the whole process and the warm one, what is explained, do the scores have to agree?"""
+
+    def __init__(self, methods, peers, process, warm=1, measure="logit", agrees=True):
+        self.methods, self.peers, self.process, self.warm, self.measure, self.agrees = methods, peers, process, warm, measure, agrees
+
+
+IG = Spec("ig:steps=%d,rule=gl,baseline=mask" % POINTS, ["captum_ig", "captum_ig_grouped"], 8)
+GRADIENT = Spec("gradient", ["captum_saliency"], 30)
+GXI = Spec("gxi", ["captum_gxi", "captum_layer_gxi"], 30)
+INTERPRET = Spec("ig:steps=%d,rule=gl,baseline=pad" % POINTS, ["interpret_ig"], 8, measure="prob")
+MATRIX = Spec("gradient", ["inseq_saliency"], 30)
+MATRIX_GXI = Spec("gxi", ["inseq_gxi"], 30)
+
+
+def removal(warm):
+    """warm: the aim for peers in their default, which grows as inputs get shorter."""
+    return [
+        Spec("occlusion", ["captum_ablation"], 5, warm),
+        Spec("occlusion", ["captum_ablation_grouped"], 5, 1.2),
+        Spec("kernel-shap:samples=%d" % SAMPLES, ["captum_kernel_shap"], 5, warm, agrees=False),
+        Spec("lime:samples=%d" % SAMPLES, ["captum_lime"], 5, warm, agrees=False),
+        Spec("partition-shap:evaluations=%d,tree=balanced" % PARTS, ["shap_partition"], 5, warm, agrees=False),
+    ]
 
 
 # ---- Tokray ----
@@ -286,10 +409,10 @@ def time_peer(explain, seconds):
 
 
 def compare_one(options, tokray, label, case, spec, peer, writer):
-    methods, _, aim, measure = (spec + ["logit"])[:4]
+    methods, measure = spec.methods, spec.measure
     explain = PEERS[peer](case, tokray.folder)
     worst = difference(tokray.scores(case, methods, measure), explain(), case, peer.startswith("interpret"))
-    if not worst <= TOLERANCE:
+    if spec.agrees and not worst <= TOLERANCE:
         raise SystemExit("explain_peers: %s differs from Tokray's %s by %.1e on %s" % (peer, methods, worst, label))
     tokray.ask(case, methods, measure)
     tokray.turn(0.1)
@@ -307,29 +430,35 @@ def compare_one(options, tokray, label, case, spec, peer, writer):
             memory[side].append(size)
     ours, theirs = ([statistics.median(values[side]) for values in (warm, whole, memory)] for side in range(2))
     ratios = [b / a for a, b in zip(ours, theirs)]
-    met = ratios[0] > 1 and ratios[1] >= aim and ratios[2] >= 4
+    met = ratios[0] > spec.warm and ratios[1] >= spec.process and ratios[2] >= 4
     print(
-        "%-11s %-9s %-18s %9.2f %9.2f %6.1f %8.3f %8.2f %6.1f %5d %6.0f %6.0f %6.1f %8.0e %s"
-        % (label, methods.split(":")[0], peer, 1e3 * ours[0], 1e3 * theirs[0], ratios[0], ours[1], theirs[1], ratios[1], aim,
+        "%-11s %-9s %-18s %9.2f %9.2f %6.1f %4.1f %8.3f %8.2f %6.1f %5d %6.0f %6.0f %6.1f %8.0e %s"
+        % (label, methods.split(":")[0], peer, 1e3 * ours[0], 1e3 * theirs[0], ratios[0], spec.warm, ours[1], theirs[1], ratios[1], spec.process,
            ours[2] / 1e6, theirs[2] / 1e6, ratios[2], worst, "met" if met else "missed"),
         flush=True,
     )
     writer.writerow([label, methods, peer, options.threads, *("%.6g" % x for x in ours + theirs), "%.1e" % worst])
 
 
+def made_case(tokens):
+    return {"ids": [2] + [200 + i * 7919 % 20000 for i in range(1, tokens - 1)] + [3], "mask": 4}
+
+
 def cases(options):
     """Label, model, case, comparisons."""
     tokens = 12 if options.quick else 42
-    made = {"ids": [2] + [200 + i * 7919 % 20000 for i in range(1, tokens - 1)] + [3], "mask": 4}
+    made = made_case(tokens)
     yield "sentiment", "tiny-distilbert-sentiment", {"text": SENTENCE, "mask": 4}, [IG, INTERPRET, GRADIENT, GXI]
     yield "distilbert", "distilbert", made, [IG, GRADIENT, GXI]
+    yield "distil-11", "distilbert", made_case(11), removal(4)
+    yield "distil-42", "distilbert", made_case(42), removal(2)
     yield "stories", "tiny-gpt2-stories", {"prompt": PROMPT, "output": OUTPUT}, [MATRIX, MATRIX_GXI]
 
 
 def versions():
     from importlib.metadata import version
 
-    names = ("torch", "transformers", "captum", "transformers-interpret", "inseq")
+    names = ("torch", "transformers", "captum", "shap", "transformers-interpret", "inseq")
     return ", ".join("%s %s" % (name, version(name)) for name in names)
 
 
@@ -352,14 +481,14 @@ def main():
     options.rounds = options.rounds or (3 if options.quick else 5)
     options.seconds = 0.2 if options.quick else 0.5
     print("explanations, float32, %d threads, medians of %d turns; %s" % (options.threads, options.rounds, versions()))
-    print("%-11s %-9s %-18s %26s %30s %20s" % ("", "", "", "warm: ms, ms, ratio", "process: s, s, ratio, aim", "MB, MB, ratio"))
+    print("%-11s %-9s %-18s %31s %30s %20s" % ("", "", "", "warm: ms, ms, ratio, aim", "process: s, s, ratio, aim", "MB, MB, ratio"))
     root = pathlib.Path(__file__).resolve().parents[2] / "models"
     with open(options.csv, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["model", "methods", "peer", "threads", "tokray_s", "tokray_process_s", "tokray_bytes", "peer_s",
                          "peer_process_s", "peer_bytes", "difference"])
         for label, model, case, specs in cases(options):
-            chosen = [(s, p) for s in specs for p in s[1] if options.part in "%s %s %s" % (label, s[0], p)]
+            chosen = [(s, p) for s in specs for p in s.peers if options.part in "%s %s %s" % (label, s.methods, p)]
             if not chosen:
                 continue
             tokray = Tokray(options.build, model if model == "distilbert" else str(root / model), options.threads)
