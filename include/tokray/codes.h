@@ -30,6 +30,7 @@
     X(INPUT_SPAN, "input.span", 3, 422, "feature spans that overlap, are empty or leave the text")                     \
     X(INPUT_FILE, "input.file", 3, 422, "an input file cannot be read")                                                \
     X(INPUT_JSON, "input.json", 3, 422, "an input that should be JSON is not")                                         \
+    X(INPUT_SCORER, "input.scorer", 3, 422, "an external scorer failed, or answered what is no score")                 \
     X(TARGET_SYNTAX, "target.syntax", 3, 422, "a target that cannot be read")                                          \
     X(TARGET_RANGE, "target.range", 3, 422, "a target outside the model's outputs")                                    \
     X(TARGET_UNKNOWN_LABEL, "target.unknown_label", 3, 422, "no such label")                                           \
@@ -104,10 +105,12 @@
     X(LIMIT_LABELS, "limit.labels", 6, 413, "too many labels")                                                         \
     X(LIMIT_TEXT, "limit.text", 6, 413, "a text over the size limit")                                                  \
     X(LIMIT_FEATURES, "limit.features", 6, 413, "too many features")                                                   \
+    X(LIMIT_EVALS, "limit.evals", 6, 413, "a method needs more evaluations than there may be")                         \
     X(LIMIT_MEMORY, "limit.memory", 6, 507, "the run needs more memory than it may use")                               \
     X(LIMIT_OOM, "limit.oom", 6, 507, "the system gave no more memory")                                                \
     X(LIMIT_BUFFER, "limit.buffer", 6, 507, "an output over its size limit")                                           \
     X(TIME_PATTERN, "time.pattern", 6, 504, "a regular expression of the tokenizer gave up on the text")               \
+    X(TIME_SCORER, "time.scorer", 6, 504, "an external scorer gave no answer in time")                                  \
     X(IO_OPEN, "io.open", 4, 500, "a file cannot be opened")                                                           \
     X(IO_READ, "io.read", 4, 500, "a file cannot be read")                                                             \
     X(IO_CHANGED, "io.changed", 4, 500, "a file changed while in use")                                                 \

@@ -26,9 +26,11 @@ typedef struct tkr_question {
     size_t id_count;
     const int32_t *segments; /* token types for ids; NULL: all 0                                                    */
     const char *target;      /* NULL: "predicted"                                                                   */
-    const char *measure;     /* "logit" (NULL), "prob", "logprob", "logodds", "margin", "meanfoil"                   */
+    const char *measure;     /* "logit" (NULL), "prob", "logprob", "logodds", "margin", "meanfoil"; of methods that
+                                remove features also "entropy", "kl"; of external models "score" (NULL), "prob", ... */
     const char *features;    /* "words" (NULL), "tokens", "sentences", "lines", or "spans:[[0,4],[5,9]]" (bytes of text) */
-    const char *removal;     /* "auto" (NULL), "mask", "attn", "pad", "unk", "zero", "delete", "mean"                */
+    const char *removal;     /* "auto" (NULL), "mask", "attn", "pad", "unk", "zero", "delete", "mean",
+                                "random", "random:counts=FILE", "mlm", "mlm:model=NAME"                          */
     const char *at;          /* where gradients end: "word" (NULL), "sum", "embeddings"                              */
     tkr_truncate truncate;
     /* Models that put out text (next token, sequence to sequence): the output that is explained ... */
@@ -39,7 +41,9 @@ typedef struct tkr_question {
     size_t max_new;          /* tokens to generate at most; 0: 20                                                   */
     const char *per_target;  /* several steps: "each" its own target or their "sum"; NULL: each for "all", else sum */
     bool prompt_only;        /* earlier outputs are fixed context, not features                                     */
-    unsigned char reserved[63];
+    const char *context;     /* parts of the input that are never removed and get no score: "text:\"Review:\"" (wherever it
+                                stands), "spans:[[0,7]]" (bytes of text), "first" or "pair" (one of two texts), NULL: none */
+    unsigned char reserved[48];
 } tkr_question;
 
 TKR_API tkr_question tkr_question_defaults(void);

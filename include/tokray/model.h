@@ -48,11 +48,31 @@ TKR_API tkr_model *tkr_model_open(const char *name, const tkr_model_options *opt
 /* Close a model; no session may use it any more.  NULL is allowed. */
 TKR_API void tkr_model_close(tkr_model *model);
 
+/* Any other model, through a function that scores texts.
+ *
+ * score: called with `count` texts (UTF-8, NUL-terminated, valid during the call; an empty text is possible); fills scores
+ *   [count][outputs], row by row, one finite number an output.  Any numbers will do: logits, margins, probabilities; larger means
+ *   more of that label.  Two outputs or more that are all between 0 and 1 and sum to 1 are taken for probabilities and shown so.
+ *   Equal texts should get equal scores.  To fail it returns a status and fills error (a code of its choice; without one it is
+ *   input.scorer), which tkr_explain passes on.
+ * user: handed to score, never looked at; it must outlive the model.
+ * labels [outputs]: names of the outputs, copied; 1 to 4096, UTF-8, all different.
+ *
+ * Such a model has a tokenizer that cuts texts into words and punctuation, and no inside: tkr_explain works with the methods that
+ * only remove words (tkr_method.needs "forward passes"; NULL: "occlusion"), by deletion unless the question says mask, unk, mlm or
+ * random:counts=FILE.
+ * Gradients, sites, token ids, pairs and generation are refused with usage.capability.
+ * Threads: score is called from the thread that calls tkr_explain, and from no other; a scorer that two sessions may enter at the
+ *   same time must allow that.
+ * Errors: usage.argument, limit.oom; later, from calls that ask the scorer: input.scorer when a number is not finite. */
+typedef tkr_status tkr_score_fn(void *user, const char *const *texts, size_t count, float *scores, tkr_error *error);
+TKR_API tkr_model *tkr_model_from_scorer(tkr_score_fn *score, void *user, const char *const *labels, size_t outputs, tkr_error *error);
+
 /* Facts about an open model; all zero without one.  All strings are borrowed from the model. */
 typedef struct tkr_model_facts {
     const char *name;      /* bundled name, hub name or last part of the folder's path, escaped for display */
-    const char *source;    /* "bundled", "cache" or "folder"                                                */
-    const char *family;    /* "bert", "distilbert", ...                                                     */
+    const char *source;    /* "bundled", "cache", "folder" or "external"                                    */
+    const char *family;    /* "bert", "distilbert", ...; "external"                                         */
     const char *family_title; /* "BERT", "DistilBERT", ...                                                  */
     tkr_task task;
     const char *task_name; /* "sequence-classification", "masked-lm", "token-classification", "question-answering", "next-token",
@@ -64,8 +84,7 @@ typedef struct tkr_model_facts {
     uint64_t weight_bytes; /* bytes of the weight files                                                     */
     const char *weights_sha256, *config_sha256, *tokenizer_sha256; /* lower-case hex; weights "" until asked for */
     const char *tokenizer_file; /* which file the tokenizer came from                                       */
-    uint64_t pack_bytes, gradient_pack_bytes; /* memory that running will still take for packed weights: forward only; with
-                                                 gradients                                                  */
+    uint64_t pack_bytes;   /* memory that running will still take for packed weights                        */
 } tkr_model_facts;
 
 TKR_API void tkr_model_describe(const tkr_model *model, tkr_model_facts *facts);

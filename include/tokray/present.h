@@ -53,11 +53,13 @@ TKR_API tkr_status tkr_present_json(const tkr_result *result, const tkr_json_opt
 typedef struct tkr_table_options {
     bool tab_separated;   /* TSV with backslash escapes instead of RFC 4180 CSV           */
     bool spreadsheet_safe; /* put ' before text that a spreadsheet would take for a formula */
-    unsigned char reserved[64];
+    bool full_table;      /* the closing table: features ranked, with position, token ids and effect, then totals */
+    unsigned char reserved[63];
 } tkr_table_options;
 TKR_API tkr_table_options tkr_table_options_defaults(void);
 
-/* Tidy table, one row a number: prompt,row,target,method,i,token,start,end,word,score,stderr,share,special,step. */
+/* Tidy table, one row a number: prompt,row,target,method,i,token,start,end,word,score,stderr,share,special,step; full_table adds
+ * kind,rank,position,id,effect, and methods that score pairs add j,token_j (docs/result.md). */
 TKR_API tkr_status tkr_present_table(const tkr_result *result, const tkr_table_options *options, tkr_sink_fn *sink, void *user,
                                      tkr_error *error);
 

@@ -56,6 +56,8 @@ int cli_main(int argc, char **argv);
 void help_first_contact(cli *c);
 /* One command's help: on a screen (examples first), or with all options. */
 void help_one(cli *c, const command *of, bool is_full);
+/* Words on lines of at most `most` columns; the cursor stands at `column`, where further lines begin. */
+void help_put_wrapped(cli *c, const char *text, size_t column, size_t most);
 void help_overview(cli *c);
 
 /* Operands after the command's name. */

@@ -13,6 +13,7 @@
 #include "cli/heap.h"
 #include "cli/inputs.h"
 #include "cli/report.h"
+#include "cli/scorer_process.h"
 #include "cli/signals.h"
 
 static const double LONG_RUN_SECONDS = 10;
@@ -21,7 +22,8 @@ typedef struct job {
     inputs in;
     exports out;
     tkr_question question;
-    char *spans;          /* features read from a file */
+    char *features, *fixed; /* spans read from files */
+    scorer_process *external; /* NULL: a model of files */
     tkr_model *model;
     tkr_session *session;
 } job;
@@ -29,21 +31,18 @@ typedef struct job {
 /* ---- the question ---- */
 
 /* spans:FILE becomes spans:[[...]]: the library reads no files of its user. */
-static tkr_status read_features(cli *c, job *j)
+static tkr_status read_spans(cli *c, option_id which, char **kept, const char **spec)
 {
-    const use *u = arguments_find(&c->args, OPTION_FEATURES);
-    if (!u)
-        return TKR_OK;
-    j->question.features = u->value;
-    if (strncmp(u->value, "spans:", 6) != 0 || u->value[6] == '[')
+    const use *u = arguments_find(&c->args, which);
+    *spec = u ? u->value : NULL;
+    if (!u || strncmp(u->value, "spans:", 6) != 0 || u->value[6] == '[' || u->value[6] == '{')
         return TKR_OK;
     size_t bytes = 0;
     char *text = inputs_read_file(c, u->value + 6, &bytes);
     if (!text)
         return c->error.code;
-    j->spans = heap_format("spans:%s", text);
+    *spec = *kept = heap_format("spans:%s", text);
     heap_free(text);
-    j->question.features = j->spans;
     return TKR_OK;
 }
 
@@ -68,7 +67,9 @@ static tkr_status make_question(cli *c, job *j)
         j->question.truncate = TKR_TRUNCATE_END;
     else if (arguments_is(a, OPTION_TRUNCATE, "start"))
         j->question.truncate = TKR_TRUNCATE_START;
-    tkr_status status = read_features(c, j);
+    tkr_status status = read_spans(c, OPTION_FEATURES, &j->features, &j->question.features);
+    if (!status)
+        status = read_spans(c, OPTION_FIXED, &j->fixed, &j->question.context);
     return status ? status : methods_text_init(&c->methods, a, &c->error);
 }
 
@@ -100,11 +101,14 @@ static tkr_status show_plan(cli *c, const job *j)
     if (status)
         return status;
     tkr_model_describe(j->model, &facts);
-    stream_format(&c->out, "plan: %s on %s, nothing computed\n", c->methods.text ? c->methods.text : "ig", facts.name);
+    stream_format(&c->out, "plan: %s on %s, nothing computed\n", c->methods.text ? c->methods.text : j->external ? "occlusion" : "ig", facts.name);
     stream_format(&c->out, "  evaluations   %" PRIu64 "\n", plan.evaluations);
     stream_format(&c->out, "  token rows    %" PRIu64 " forward, %" PRIu64 " backward, %zu at once\n", plan.forward_rows,
                   plan.backward_rows, plan.batch_rows);
-    stream_format(&c->out, "  work          %.3g GFLOP, about %.2g s\n", plan.gflop, plan.seconds_estimate);
+    if (j->external)
+        stream_text(&c->out, "  work          the external model's own\n");
+    else
+        stream_format(&c->out, "  work          %.3g GFLOP, about %.2g s\n", plan.gflop, plan.seconds_estimate);
     put_bytes(&c->out, "  memory        ", plan.bytes);
     put_bytes(&c->out, ": activations ", plan.bytes_activations);
     put_bytes(&c->out, ", weights ", plan.bytes_weights);
@@ -164,13 +168,38 @@ static tkr_status answer(cli *c, job *j, size_t index)
     return status;
 }
 
+/* --external, unless --model comes from a stronger source; both from one are a conflict. */
+static const use *find_external(cli *c)
+{
+    const use *external = arguments_find(&c->args, OPTION_EXTERNAL), *model = arguments_find(&c->args, OPTION_MODEL);
+    const use *task = arguments_find(&c->args, OPTION_TASK), *other = model ? model : task;
+    if (external && model && model->source > external->source)
+        return NULL;
+    if (external && other && other->source == external->source)
+        complain(&c->error, TKR_E_USAGE_CONFLICT, "%s and %s exclude each other", external->spelled, other->spelled);
+    return external;
+}
+
+static tkr_model *open_external(cli *c, job *j, const use *u)
+{
+    size_t outputs = 0;
+    j->external = scorer_process_open(u->value, (double)arguments_number(&c->args, OPTION_EXTERNAL_TIMEOUT, 60), &c->error);
+    if (!j->external)
+        return NULL;
+    const char *const *labels = scorer_process_labels(j->external, &outputs);
+    return tkr_model_from_scorer(scorer_process_score, j->external, labels, outputs, &c->error);
+}
+
 static tkr_status open_all(cli *c, job *j)
 {
+    const use *external = find_external(c);
+    if (c->error.code)
+        return c->error.code;
     background_ask(&c->background, &c->around, &c->args);
-    j->model = cli_open_model(c, NULL, false);
+    j->model = external ? open_external(c, j, external) : cli_open_model(c, NULL, false);
     if (!j->model) {
         if (!c->error.field[0])
-            snprintf(c->error.field, sizeof c->error.field, "model");
+            snprintf(c->error.field, sizeof c->error.field, "%s", external ? "external" : "model");
         return c->error.code;
     }
     if (signals_received())
@@ -220,8 +249,10 @@ tkr_status explain_command(cli *c)
         report_hint(c, next_step(c, &j));
     exports_close(&j.out);
     inputs_free(&j.in);
-    heap_free(j.spans);
+    heap_free(j.features);
+    heap_free(j.fixed);
     tkr_session_free(j.session);
     tkr_model_close(j.model);
+    scorer_process_close(j.external);
     return status;
 }

@@ -88,7 +88,6 @@ static void show_facts(cli *c, const tkr_model *model)
     columns_table_add(&t, "weights");
     columns_table_format(&t, "%" PRIu64 " parameters, %" PRIu64 " bytes, %s", f.parameters, f.weight_bytes, f.dtype);
     put_bytes(&t, "memory", "for packed weights to run it", f.pack_bytes);
-    put_bytes(&t, "", "with gradients", f.gradient_pack_bytes);
     put_abilities(&t, model);
     put_fact(&t, "sha256", f.weights_sha256);
     columns_table_print(&t, &c->out);

@@ -180,6 +180,7 @@ static tkr_status present(const export *x, cli *c, const tkr_result *result, str
     tkr_table_options options = tkr_table_options_defaults();
     options.tab_separated = x->format == EXPORT_TSV;
     options.spreadsheet_safe = arguments_has(&c->args, OPTION_CSV_SAFE);
+    options.full_table = arguments_is(&c->args, OPTION_TABLE, "full");
     return tkr_present_table(result, &options, stream_sink, to, &c->error);
 }
 

@@ -71,13 +71,12 @@ static size_t put_option_name(cli *c, const option *o)
     return strlen(name);
 }
 
-/* Words of the help beside the name, on lines of at most LINE_MOST columns. */
-static void put_wrapped(cli *c, const char *text, size_t column)
+void help_put_wrapped(cli *c, const char *text, size_t column, size_t most)
 {
     size_t used = column;
     for (const char *at = text; *at;) {
         size_t length = strcspn(at, " ");
-        if (used + length + 1 > LINE_MOST && used > column) {
+        if (used + length + 1 > most && used > column) {
             stream_text(&c->out, "\n");
             stream_spaces(&c->out, column);
             used = column;
@@ -104,7 +103,7 @@ static void put_option(cli *c, const option *o)
     char *choices = lists_choices(o) ? choices_text(o) : heap_text("", 0);
     char *text = heap_format("%s%s%s%s%s%s%s", o->help, *choices ? ": " : "", choices, repeatable, o->standard ? " [" : "",
                              o->standard ? o->standard : "", o->standard ? "]" : "");
-    put_wrapped(c, text, OPTION_COLUMN);
+    help_put_wrapped(c, text, OPTION_COLUMN, LINE_MOST);
     heap_free(choices);
     heap_free(text);
 }

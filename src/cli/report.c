@@ -49,9 +49,9 @@ typedef struct pointed {
 static const struct {
     const char *field;
     option_id option;
-} field_options[] = {{"target", OPTION_TARGET},     {"measure", OPTION_MEASURE}, {"features", OPTION_FEATURES},
+} field_options[] = {{"target", OPTION_TARGET},     {"measure", OPTION_MEASURE}, {"features", OPTION_FEATURES}, {"context", OPTION_FIXED},
                      {"removal", OPTION_REMOVAL},   {"at", OPTION_AT},           {"ids", OPTION_IDS},
-                     {"model", OPTION_MODEL},       {"truncate", OPTION_TRUNCATE}, {"output_text", OPTION_OUTPUT_TEXT},
+                     {"model", OPTION_MODEL},         {"external", OPTION_EXTERNAL},       {"truncate", OPTION_TRUNCATE}, {"output_text", OPTION_OUTPUT_TEXT},
                      {"output_ids", OPTION_OUTPUT_IDS}, {"max_new", OPTION_MAX_NEW}, {"per_target", OPTION_PER_TARGET},
                      {"prompt_only", OPTION_PROMPT_ONLY}};
 

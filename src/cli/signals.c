@@ -1,4 +1,4 @@
-/* Signal handlers, async-signal-safe: write, tcsetattr, unlink and _exit only.  See signals.h. */
+/* Signal handlers, async-signal-safe: write, tcsetattr, unlink, kill and _exit only.  See signals.h. */
 #include "cli/signals.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 
 static volatile sig_atomic_t received;
 static volatile sig_atomic_t terminal_changed, file_guarded[GUARDED_FILES], line_visible, taskbar_used;
+static volatile pid_t guarded_child;
 static int terminal_descriptor;
 static struct termios terminal_before;
 static char guarded_file[GUARDED_FILES][PATH_MAX];
@@ -27,6 +28,8 @@ static void put_right(void)
     for (size_t i = 0; i < GUARDED_FILES; i++)
         if (file_guarded[i])
             unlink(guarded_file[i]);
+    if (guarded_child > 0)
+        kill(-guarded_child, SIGKILL);
     if (line_visible)
         say(PROGRESS_ERASE);
     if (taskbar_used)
@@ -88,6 +91,8 @@ void signals_guard_file(size_t slot, const char *path)
     memcpy(guarded_file[slot], path, strlen(path) + 1);
     file_guarded[slot] = 1;
 }
+
+void signals_guard_child(pid_t id) { guarded_child = id; }
 
 void signals_guard_line(bool visible, bool in_taskbar)
 {

@@ -61,6 +61,16 @@ char *figure_plain(char out[FIGURE_ROOM], double value, int decimals, bool ascii
     return figure(out, value, decimals, "", ascii);
 }
 
+char *figure_error(char out[FIGURE_ROOM], double error, int decimals, bool ascii)
+{
+    char digits[FIGURE_ROOM - 8];
+    char room[FIGURE_ROOM];
+    bool is_tiny = error > 0 && is_zero_text(number_fixed(room, error, decimals));
+    snprintf(digits, sizeof digits, "%.50s", figure_plain(room, is_tiny ? pow(10, -decimals) : error, decimals, ascii));
+    snprintf(out, FIGURE_ROOM, "%s %s%s", ascii ? "+/-" : "±", is_tiny ? "<" : "", digits);
+    return out;
+}
+
 char *figure_alone(char out[FIGURE_ROOM], double value, bool ascii)
 {
     return figure_signed(out, value, figure_decimals(fabs(value)), ascii);

@@ -14,6 +14,8 @@ int figure_decimals(double largest);
 char *figure_signed(char out[FIGURE_ROOM], double value, int decimals, bool ascii);
 /* The same without "+". */
 char *figure_plain(char out[FIGURE_ROOM], double value, int decimals, bool ascii);
+/* ± 0.05 (ASCII: +/- 0.05) beside a number with as many decimals; ± <0.01 for what rounds to nothing and is not. */
+char *figure_error(char out[FIGURE_ROOM], double error, int decimals, bool ascii);
 /* figure_signed with the decimals of its own size. */
 char *figure_alone(char out[FIGURE_ROOM], double value, bool ascii);
 /* 0.98; more decimals (at most 6) where two would not tell it from `other`; 0.003 and 2e-7 rather than 0.00.  other may be NaN. */

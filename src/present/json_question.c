@@ -210,6 +210,25 @@ static void write_features(json_writer *w, const tkr_result *r)
     writer_close(w, '}');
 }
 
+/* What every variant kept: as it was asked, and its tokens. */
+static void write_context(json_writer *w, const tkr_result *r)
+{
+    writer_key(w, "context");
+    if (!r->context) {
+        writer_null(w);
+        return;
+    }
+    writer_open(w, '{', true);
+    writer_key_text(w, "fixed", r->context);
+    writer_key(w, "tokens");
+    writer_open(w, '[', true);
+    for (size_t i = 0; i < r->token_count; i++)
+        if (r->tokens[i].is_context)
+            writer_unsigned(w, i);
+    writer_close(w, ']');
+    writer_close(w, '}');
+}
+
 /* What the model put out, or was given to put out. */
 static void write_output(json_writer *w, const tkr_result *r)
 {
@@ -282,6 +301,7 @@ void json_write_question(json_writer *w, const tkr_result *r)
     write_inputs(w, r);
     write_tokens(w, r);
     write_features(w, r);
+    write_context(w, r);
     write_output(w, r);
     write_prediction(w, r);
     writer_key(w, "targets");

@@ -126,7 +126,7 @@ static bool write_top(json_writer *w, const tkr_result *r, const result_run *run
     writer_open(w, '[', false);
     for (size_t t = 0; run->scores && t < r->target_count; t++) {
         ranking rank;
-        if (!ranking_init(&rank, run, t))
+        if (!ranking_init(&rank, r, run, t))
             return false;
         for (size_t k = 0; k < rank.defined && k < most; k++) {
             uint32_t i = rank.order[k];

@@ -288,6 +288,20 @@ void matrix_print(screen *s, const result_run *run)
     memory_free(heads);
 }
 
+/* ---- pairs ---- */
+
+void matrix_print_pairs(screen *s, const tkr_array *pairs, size_t target)
+{
+    const tkr_result *r = s->result;
+    size_t n = r->feature_count;
+    const char **heads = NEW(const char *, n);
+    matrix m = {.s = s, .r = r, .scores = pairs->data + target * n * n, .rows = n, .columns = n, .is_signed = true, .heads = heads};
+    for (size_t f = 0; heads && f < n; f++)
+        heads[f] = feature_text(r, f);
+    print_blocks(&m);
+    memory_free(heads);
+}
+
 /* ---- layers ---- */
 
 const tkr_array *matrix_layers(const tkr_result *r, const result_run *run)

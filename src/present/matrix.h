@@ -10,6 +10,9 @@ bool matrix_applies(const tkr_result *r);
 /* Rows: features of the input, then those of the output; columns: the targets, as many side by side as there is room for. */
 void matrix_print(screen *s, const result_run *run);
 
+/* What pairs of features do together, TARGETS x FEATURES x FEATURES: features as rows and columns. */
+void matrix_print_pairs(screen *s, const tkr_array *pairs, size_t target);
+
 /* The scores of a run inside the layers ("<id>.layers"); NULL: it has none. */
 const tkr_array *matrix_layers(const tkr_result *r, const result_run *run);
 /* Rows: tokens; columns: the layers that were asked about. */

@@ -4,7 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include <stdio.h>
+
 #include "base/memory.h"
+#include "present/run_arrays.h"
 
 typedef struct ranked {
     double magnitude;
@@ -14,8 +17,10 @@ typedef struct ranked {
 bool ranking_is_undefined(const tkr_result *r, const tkr_array *scores, size_t entry)
 {
     bool puts_out = r->model.task == TKR_TASK_NEXT_TOKEN || r->model.task == TKR_TASK_SEQUENCE_TO_SEQUENCE;
-    bool is_scores = scores->rank == 2 && scores->axes[0]->kind == TKR_AXIS_TARGETS && scores->axes[1]->kind == TKR_AXIS_FEATURES;
-    return puts_out && is_scores && isnan(scores->data[entry]);
+    bool of_targets = scores->rank >= 2 && scores->axes[0]->kind == TKR_AXIS_TARGETS;
+    bool is_scores = of_targets && puts_out && scores->axes[1]->kind == TKR_AXIS_FEATURES;
+    bool is_detail = of_targets && scores->axes[1]->kind == TKR_AXIS_PARTS; /* one that does not apply */
+    return (is_scores || is_detail) && isnan(scores->data[entry]);
 }
 
 static int compare_ranked(const void *a, const void *b)
@@ -41,11 +46,35 @@ static void measure_extent(ranking *r)
         r->total += fabs(r->special);
 }
 
-bool ranking_init(ranking *r, const result_run *run, size_t target)
+/* A decoder answers before it sees what follows. */
+static bool is_later(const tkr_result *r, const result_feature *f, size_t target)
+{
+    int64_t position = r->targets[target].position;
+    return r->model.task == TKR_TASK_NEXT_TOKEN && position >= 0 && f->count > 0 && (int64_t)f->members[0] >= position;
+}
+
+static bool is_later_output(const tkr_result *r, const result_feature *f, size_t target)
+{
+    int64_t step = r->targets[target].step;
+    return f->text == 2 && f->count > 0 && step >= 0 && r->tokens[f->members[0]].step >= step;
+}
+
+missing ranking_missing(const tkr_result *r, const tkr_array *scores, size_t target, size_t feature)
+{
+    const result_feature *f = &r->features[feature];
+    if (is_later_output(r, f, target))
+        return MISSING_OUTPUT;
+    if (!isnan(scores->data[target * r->feature_count + feature]))
+        return MISSING_NOTHING;
+    return is_later(r, f, target) ? MISSING_LATER : MISSING_REMOVAL;
+}
+
+bool ranking_init(ranking *r, const tkr_result *result, const result_run *run, size_t target)
 {
     const tkr_array *scores = run->scores;
     *r = (ranking){.count = scores->axes[1]->size, .is_signed = run->facts.is_signed};
     r->scores = scores->data + target * r->count;
+    r->errors = run_errors(result, run, target);
     r->special = target == 0 ? run->special : (double)NAN;
     measure_extent(r);
 
@@ -70,6 +99,19 @@ void ranking_fini(ranking *r)
 {
     memory_free(r->order);
     r->order = NULL;
+}
+
+bool ranking_is_unsure(const ranking *r, size_t feature)
+{
+    return r->errors && is_unsure((double)r->scores[feature], (double)r->errors[feature]);
+}
+
+char *ranking_error_figure(const ranking *r, char out[FIGURE_ROOM], size_t feature, bool ascii)
+{
+    out[0] = '\0';
+    if (r->errors && isfinite(r->errors[feature]) && !isnan(r->scores[feature]))
+        figure_error(out, (double)r->errors[feature], figure_decimals(r->largest), ascii);
+    return out;
 }
 
 double ranking_share(const ranking *r, double score) { return r->total > 0 ? fabs(score) / r->total : (double)NAN; }

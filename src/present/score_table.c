@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "present/figures.h"
+#include "present/run_arrays.h"
 
 enum {
     TABLE_WIDTH_MOST = 100,
@@ -22,15 +23,16 @@ enum {
     TABLE_TOKEN_MOST = 24,
     TABLE_TOKEN_LEAST = 5,
     TABLE_RANK = 4,
+    TABLE_GAP = 4,
     TABLE_SHARE = 4,
 };
 
 typedef struct row {
     buffer label;
     size_t columns;
-    char score[FIGURE_ROOM], share[FIGURE_ROOM], rank[FIGURE_ROOM];
+    char score[FIGURE_ROOM], error[FIGURE_ROOM], share[FIGURE_ROOM], rank[FIGURE_ROOM];
     double value;
-    bool has_bar;
+    bool has_bar, is_unsure;
     uint32_t feature; /* UINT32_MAX: a row of the table's own */
 } row;
 
@@ -38,11 +40,14 @@ typedef struct grid {
     screen *s;
     row *rows;
     size_t count;
-    size_t token, score; /* widths of the columns */
+    size_t token, score, error; /* widths of the columns; no errors: 0 */
+    size_t gap;          /* between columns */
+    bool drops_share;    /* no room for it  */
     size_t bars, left;   /* of the bars: all, left of the axis */
     double scale;        /* columns for one unit of score */
     int decimals;
     bool is_signed;
+    bool is_plain; /* rows without a header */
 } grid;
 
 /* ---- cells ---- */
@@ -98,6 +103,8 @@ static void add_features(grid *g, const ranking *rank, size_t shown)
         double value = (double)rank->scores[rank->order[k]];
         row *to = add_row(g, rank, value, ranking_share(rank, value));
         to->has_bar = isfinite(value);
+        to->is_unsure = ranking_is_unsure(rank, rank->order[k]);
+        ranking_error_figure(rank, to->error, rank->order[k], g->s->options.ascii);
         to->feature = rank->order[k];
         snprintf(to->rank, sizeof to->rank, "%zu", k + 1);
         label_feature(g->s, to, to->feature, narrow ? TABLE_TOKEN_MOST / 2 : TABLE_TOKEN_MOST);
@@ -128,7 +135,7 @@ static void add_special(grid *g, const result_run *run, const ranking *rank)
     if (view_is(view_of(ranking_figure(rank, figure, rank->special, true)), "0"))
         return;
     row *to = add_row(g, rank, rank->special, ranking_share(rank, rank->special));
-    buffer_format(&to->label, "special (%zu)", run->special_count);
+    buffer_format(&to->label, "%s (%zu)", outside_name(g->s->result), run->special_count);
     to->columns = columns_of(buffer_ok(&to->label) ? to->label.data : "");
 }
 
@@ -137,10 +144,24 @@ static void measure_columns(grid *g)
     g->token = TABLE_TOKEN_LEAST;
     g->score = columns_of("score");
     for (size_t i = 0; i < g->count; i++) {
-        size_t score = columns_of(g->rows[i].score);
+        size_t score = columns_of(g->rows[i].score), error = columns_of(g->rows[i].error);
+        g->error = error > g->error ? error : g->error;
         g->token = g->rows[i].columns > g->token ? g->rows[i].columns : g->token;
         g->score = score > g->score ? score : g->score;
     }
+}
+
+static size_t error_columns(const grid *g) { return g->error ? g->error + 1 : 0; }
+
+/* Errors take the room that gaps leave, then that of the shares; where even that is too little they are left out. */
+static void measure_gaps(grid *g)
+{
+    size_t width = (size_t)g->s->options.width;
+    if ((g->is_plain ? 5 : TABLE_RANK + 2 + TABLE_GAP / 2) + g->token + g->score + error_columns(g) > width)
+        g->error = 0;
+    size_t rows = TABLE_RANK + 2 + g->token + g->score + error_columns(g), brief = 5 + g->token + 1 + g->score + error_columns(g);
+    g->gap = rows + 2 * TABLE_GAP + TABLE_SHARE + 1 > width ? TABLE_GAP / 2 : TABLE_GAP;
+    g->drops_share = (g->is_plain ? brief + 1 + TABLE_SHARE : rows + 2 * g->gap + TABLE_SHARE + 1) > width && g->error;
 }
 
 /* Divide the bars' columns between the two sides so that both have the same scale. */
@@ -167,28 +188,34 @@ static void measure_bars(grid *g, const ranking *rank, size_t used)
 
 /* ---- printing ---- */
 
-static void put_right_bar(grid *g, double length)
+/* A bar whose sign is uncertain is hatched. */
+static const char *bar_block(const grid *g, bool is_unsure)
+{
+    return !is_unsure ? g->s->block : g->s->options.ascii ? ":" : "░";
+}
+
+static void put_right_bar(grid *g, double length, bool is_unsure)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     screen *s = g->s;
-    size_t units = (size_t)(length * 8 + 0.5), whole = s->options.ascii ? (size_t)(length + 0.5) : units / 8;
-    size_t part = s->options.ascii ? 0 : units % 8, right = g->bars - g->left - 1;
+    size_t units = (size_t)(length * 8 + 0.5), whole = s->options.ascii || is_unsure ? (size_t)(length + 0.5) : units / 8;
+    size_t part = s->options.ascii || is_unsure ? 0 : units % 8, right = g->bars - g->left - 1;
     bool began = screen_begin_bar(s, g->is_signed ? SIDE_TOWARDS : SIDE_AMOUNT);
-    out_repeat(s->o, s->block, whole);
+    out_repeat(s->o, bar_block(g, is_unsure), whole);
     out_text(s->o, eighths[part]);
     screen_end(s, began);
     screen_spaces(s, right - whole - (part > 0));
 }
 
-static void put_left_bar(grid *g, double length)
+static void put_left_bar(grid *g, double length, bool is_unsure)
 {
     screen *s = g->s;
-    size_t halves = (size_t)(length * 2 + 0.5), whole = s->options.ascii ? (size_t)(length + 0.5) : halves / 2;
-    size_t part = s->options.ascii ? 0 : halves % 2;
+    size_t halves = (size_t)(length * 2 + 0.5), whole = s->options.ascii || is_unsure ? (size_t)(length + 0.5) : halves / 2;
+    size_t part = s->options.ascii || is_unsure ? 0 : halves % 2;
     screen_spaces(s, g->left - whole - part);
     bool began = screen_begin_bar(s, SIDE_AWAY);
     out_text(s->o, part ? "▐" : "");
-    out_repeat(s->o, s->block, whole);
+    out_repeat(s->o, bar_block(g, is_unsure), whole);
     screen_end(s, began);
 }
 
@@ -198,9 +225,9 @@ static void put_bar(grid *g, const row *r)
         screen_spaces(g->s, g->bars);
         return;
     }
-    put_left_bar(g, r->value < 0 ? -r->value * g->scale : 0);
+    put_left_bar(g, r->value < 0 ? -r->value * g->scale : 0, r->is_unsure);
     out_text(g->s->o, g->s->axis);
-    put_right_bar(g, r->value > 0 ? r->value * g->scale : 0);
+    put_right_bar(g, r->value > 0 ? r->value * g->scale : 0, r->is_unsure);
 }
 
 static void print_header(grid *g)
@@ -209,27 +236,34 @@ static void print_header(grid *g)
     put_right(s, "#", TABLE_RANK);
     screen_spaces(s, 2);
     put_left(s, "token", TABLE_TOKEN_LEAST, g->token);
-    screen_spaces(s, 4);
+    screen_spaces(s, g->gap);
     put_right(s, "score", g->score);
-    screen_spaces(s, g->bars ? g->bars + 8 : 4);
-    put_right(s, "share", TABLE_SHARE + 1);
+    if (!g->drops_share) {
+        screen_spaces(s, error_columns(g) + (g->bars ? g->bars + 2 * g->gap : g->gap));
+        put_right(s, "share", TABLE_SHARE + 1);
+    }
     screen_line(s);
 }
 
 static void print_row(grid *g, const row *r)
 {
     screen *s = g->s;
+    bool has_share = r->share[0] && !g->drops_share;
     put_right(s, r->rank, TABLE_RANK);
     screen_spaces(s, 2);
     put_left(s, r->label.size ? r->label.data : "", r->columns, g->token);
-    screen_spaces(s, 4);
+    screen_spaces(s, g->gap);
     put_number(s, r->score, g->decimals, g->score);
+    if (r->error[0] && g->error)
+        out_format(s->o, " %s", r->error);
+    size_t pending = g->error ? error_columns(g) - (r->error[0] ? 1 + columns_of(r->error) : 0) : 0;
     if (g->bars) {
-        screen_spaces(s, 4);
+        screen_spaces(s, pending + g->gap);
         put_bar(g, r);
+        pending = 0;
     }
-    if (r->share[0]) {
-        screen_spaces(s, 4);
+    if (has_share) {
+        screen_spaces(s, pending + g->gap);
         put_right(s, r->share, TABLE_SHARE + 1);
     }
     screen_line(s);
@@ -245,89 +279,19 @@ static void print_brief_row(grid *g, const row *r)
     put_left(s, r->label.size ? r->label.data : "", r->columns, g->token);
     screen_spaces(s, 1);
     put_number(s, r->score, g->decimals, g->score);
-    if (r->share[0])
+    if (r->error[0] && g->error)
+        out_format(s->o, " %s", r->error);
+    if (r->share[0] && !g->drops_share)
         out_format(s->o, " %s", r->share);
     screen_line(s);
 }
 
-/* ---- the full table ---- */
-
-static void put_id(screen *s, const row *r)
+static void print_grid(grid *g)
 {
-    char id[FIGURE_ROOM] = "";
-    const result_feature *f = r->feature != UINT32_MAX ? &s->result->features[r->feature] : NULL;
-    if (f && f->count > 0)
-        snprintf(id, sizeof id, "%d%s", (int)s->result->tokens[f->members[0]].token.id, f->count > 1 ? "+" : "");
-    put_right(s, id, 8);
-}
-
-static void print_full_row(grid *g, const row *r)
-{
-    screen *s = g->s;
-    char position[FIGURE_ROOM] = "";
-    if (r->feature != UINT32_MAX)
-        snprintf(position, sizeof position, "%u", (unsigned)r->feature);
-    put_right(s, r->rank, TABLE_RANK);
-    put_right(s, position, 6);
-    screen_spaces(s, 2);
-    put_left(s, r->label.size ? r->label.data : "", r->columns, g->token);
-    put_id(s, r);
-    screen_spaces(s, 2);
-    put_number(s, r->score, g->decimals, g->score);
-    if (r->share[0]) {
-        screen_spaces(s, 2);
-        put_right(s, r->share, TABLE_SHARE);
-    }
-    if (g->is_signed && r->feature != UINT32_MAX)
-        out_text(s->o, r->value > 0 ? "  helpful" : r->value < 0 ? "  harmful" : "");
-    screen_line(s);
-}
-
-static void print_totals(grid *g, const ranking *rank)
-{
-    if (!g->is_signed)
-        return;
-    double helpful = 0, harmful = 0;
-    char up[FIGURE_ROOM], down[FIGURE_ROOM], all[FIGURE_ROOM];
-    for (size_t i = 0; i < rank->count; i++) {
-        double value = (double)rank->scores[i]; /* comparisons with no number are false */
-        helpful += value > 0 ? value : 0;
-        harmful += value < 0 ? value : 0;
-    }
-    bool ascii = g->s->options.ascii;
-    out_format(g->s->o, "  helpful %s%sharmful %s%sall %s\n", figure_signed(up, helpful, g->decimals, ascii), g->s->dot,
-               figure_signed(down, harmful, g->decimals, ascii), g->s->dot,
-               figure_signed(all, helpful + harmful, g->decimals, ascii));
-}
-
-static void print_full(grid *g, const ranking *rank)
-{
-    screen *s = g->s;
-    put_right(s, "#", TABLE_RANK);
-    put_right(s, "pos", 6);
-    screen_spaces(s, 2);
-    put_left(s, "token", TABLE_TOKEN_LEAST, g->token);
-    put_right(s, "id", 8);
-    screen_spaces(s, 2);
-    put_right(s, "score", g->score);
-    screen_spaces(s, 1);
-    out_text(s->o, g->is_signed ? "share  effect\n" : "share\n");
-    for (size_t i = 0; i < g->count; i++)
-        print_full_row(g, &g->rows[i]);
-    print_totals(g, rank);
-}
-
-static void print_grid(grid *g, const ranking *rank)
-{
-    if (g->s->options.full_table) {
-        print_full(g, rank);
-        return;
-    }
-    bool plain = g->s->options.is_brief || g->s->options.width < TABLE_WIDTH_ROWS;
-    if (!plain)
+    if (!g->is_plain)
         print_header(g);
     for (size_t i = 0; i < g->count; i++) {
-        if (plain)
+        if (g->is_plain)
             print_brief_row(g, &g->rows[i]);
         else
             print_row(g, &g->rows[i]);
@@ -336,8 +300,9 @@ static void print_grid(grid *g, const ranking *rank)
 
 void score_table(screen *s, const result_run *run, const ranking *rank)
 {
-    size_t shown = rank->defined < s->options.top || s->options.full_table ? rank->defined : s->options.top;
-    grid g = {.s = s, .rows = NEW(row, shown + 2), .decimals = figure_decimals(rank->largest), .is_signed = run->facts.is_signed};
+    size_t shown = rank->defined < s->options.top ? rank->defined : s->options.top;
+    grid g = {.s = s, .rows = NEW(row, shown + 2), .decimals = figure_decimals(rank->largest), .is_signed = run->facts.is_signed,
+              .is_plain = s->options.is_brief || s->options.width < TABLE_WIDTH_ROWS};
     if (!g.rows) {
         s->o->bytes.failed = true;
         return;
@@ -348,8 +313,9 @@ void score_table(screen *s, const result_run *run, const ranking *rank)
         add_special(&g, run, rank);
     }
     measure_columns(&g);
-    measure_bars(&g, rank, TABLE_RANK + 2 + g.token + 4 + g.score + 4 + 4 + TABLE_SHARE + 1);
-    print_grid(&g, rank);
+    measure_gaps(&g);
+    measure_bars(&g, rank, TABLE_RANK + 2 + g.token + g.score + error_columns(&g) + 3 * g.gap + TABLE_SHARE + 1);
+    print_grid(&g);
     for (size_t i = 0; i < g.count; i++) {
         s->o->bytes.failed |= !buffer_ok(&g.rows[i].label);
         buffer_fini(&g.rows[i].label);
@@ -359,24 +325,33 @@ void score_table(screen *s, const result_run *run, const ranking *rank)
 
 /* ---- several methods ---- */
 
-static size_t compare_width(const screen *s, const ranking *rank, const char *name, size_t shown, const uint32_t *order)
+/* A set has members instead of scores. */
+static void compare_figure(const screen *s, size_t m, const ranking *rank, uint32_t feature, char figure[FIGURE_ROOM])
+{
+    if (run_set(s->result, &s->result->runs[m]) == SET_NONE)
+        ranking_figure(rank, figure, (double)rank->scores[feature], s->options.ascii);
+    else
+        snprintf(figure, FIGURE_ROOM, "%s", rank->scores[feature] > 0 ? "in set" : "");
+}
+
+static size_t compare_width(const screen *s, size_t m, const ranking *rank, size_t shown, const uint32_t *order)
 {
     char figure[FIGURE_ROOM];
-    size_t width = columns_of(name);
+    size_t width = columns_of(s->result->runs[m].facts.id);
     for (size_t k = 0; k < shown; k++) {
-        ranking_figure(rank, figure, (double)rank->scores[order[k]], s->options.ascii);
+        compare_figure(s, m, rank, order[k], figure);
         width = columns_of(figure) > width ? columns_of(figure) : width;
     }
     return width;
 }
 
-static void compare_row(screen *s, const ranking *rankings, const size_t *widths, size_t fit, row *r)
+/* skipped: columns that are left empty before the first figure. */
+static void compare_row(screen *s, const ranking *rankings, const size_t *widths, size_t fit, row *r, size_t skipped)
 {
     char figure[FIGURE_ROOM];
-    size_t skipped = 0; /* columns of methods that give this feature no score */
     for (size_t m = 0; m < fit; m++) {
         int decimals = figure_decimals(rankings[m].largest);
-        ranking_figure(&rankings[m], figure, (double)rankings[m].scores[r->feature], s->options.ascii);
+        compare_figure(s, m, &rankings[m], r->feature, figure);
         if (!figure[0]) {
             skipped += 3 + widths[m];
             continue;
@@ -392,7 +367,7 @@ static size_t compare_fit(screen *s, const ranking *rankings, size_t *widths, si
 {
     size_t fit = 0;
     for (; fit < s->result->run_count; fit++) {
-        widths[fit] = compare_width(s, &rankings[fit], s->result->runs[fit].facts.id, shown, rankings[0].order);
+        widths[fit] = compare_width(s, fit, &rankings[fit], shown, rankings[0].order);
         used += 3 + widths[fit];
         if (used > (size_t)s->options.width && fit > 0)
             break;
@@ -424,8 +399,8 @@ static void compare_print(screen *s, const ranking *rankings, row *rows, size_t 
     compare_header(s, widths, fit, token);
     for (size_t k = 0; k < shown; k++) {
         screen_spaces(s, 2);
-        put_left(s, rows[k].label.size ? rows[k].label.data : "", rows[k].columns, token);
-        compare_row(s, rankings, widths, fit, &rows[k]);
+        out_text(s->o, rows[k].label.size ? rows[k].label.data : "");
+        compare_row(s, rankings, widths, fit, &rows[k], token > rows[k].columns ? token - rows[k].columns : 0);
         s->o->bytes.failed |= !buffer_ok(&rows[k].label);
         buffer_fini(&rows[k].label);
     }
@@ -433,14 +408,15 @@ static void compare_print(screen *s, const ranking *rankings, row *rows, size_t 
         out_format(s->o, "  %zu more\n", rankings[0].defined - shown);
     if (fit < s->result->run_count) {
         char text[FIGURE_ROOM];
-        int length = snprintf(text, sizeof text, "%zu more methods need a wider terminal", s->result->run_count - fit);
+        int length = snprintf(text, sizeof text, "%zu more method%s a wider terminal", s->result->run_count - fit,
+                              s->result->run_count - fit == 1 ? " needs" : "s need");
         screen_paragraph(s, 2, (view){text, (size_t)length}, 0);
     }
 }
 
 void score_table_compare(screen *s, const ranking *rankings)
 {
-    size_t count = rankings[0].defined, shown = count < s->options.top || s->options.full_table ? count : s->options.top;
+    size_t count = rankings[0].defined, shown = count < s->options.top ? count : s->options.top;
     row *rows = NEW(row, shown);
     size_t *widths = NEW(size_t, s->result->run_count);
     if (rows && widths)

@@ -80,13 +80,17 @@ bool screen_begin_bar(screen *s, palette_side side)
     return false;
 }
 
-bool screen_begin_bold(screen *s)
+static bool begin(screen *s, const char *sequence)
 {
     if (s->options.color == TKR_COLOR_NONE)
         return false;
-    out_text(s->o, "\x1b[1m");
+    out_text(s->o, sequence);
     return true;
 }
+
+bool screen_begin_bold(screen *s) { return begin(s, "\x1b[1m"); }
+bool screen_begin_dim(screen *s) { return begin(s, "\x1b[2m"); }
+bool screen_begin_underline(screen *s) { return begin(s, "\x1b[4m"); }
 
 void screen_end(screen *s, bool began)
 {
@@ -193,6 +197,11 @@ const char *feature_text(const tkr_result *r, size_t feature)
     const result_feature *f = &r->features[feature];
     const char *raw = f->count > 0 ? r->tokens[f->members[0]].token.raw : NULL;
     return f->label && f->label[0] ? f->label : raw ? plain_piece(raw) : "";
+}
+
+const char *outside_name(const tkr_result *r)
+{
+    return r->context ? "special, fixed" : "special";
 }
 
 size_t feature_number(const tkr_result *r, size_t feature)

@@ -26,6 +26,9 @@ bool screen_begin_tint(screen *s, palette_side side, double strength);
 /* Colour of a bar or a mark; false without colour. */
 bool screen_begin_bar(screen *s, palette_side side);
 bool screen_begin_bold(screen *s);
+/* Beside the point: dim. */
+bool screen_begin_dim(screen *s);
+bool screen_begin_underline(screen *s);
 /* Ends what a begin function that returned true began. */
 void screen_end(screen *s, bool began);
 
@@ -42,6 +45,8 @@ size_t visible_text(buffer *b, view text, bool ascii, size_t most);
 const char *plain_piece(const char *piece);
 /* The feature's text; where it has none (a piece that is only a space) the vocabulary entry. */
 const char *feature_text(const tkr_result *r, size_t feature);
+/* What tokens outside the features are called: special, or fixed by the question too. */
+const char *outside_name(const tkr_result *r);
 /* Equal words are told apart by their number in reading order: 1 for the first. */
 size_t feature_number(const tkr_result *r, size_t feature);
 /* A token or word as a label: without the space that parts it from the one before; nothing but spaces is quoted. */

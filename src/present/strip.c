@@ -7,6 +7,7 @@
 #include "present/strip.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { EIGHTHS = 8, TENTHS = 9, NOTE_GAP = 3 };
 
@@ -18,10 +19,15 @@ static double strength_of(const strip *p, uint32_t feature)
     return isfinite(score) ? fabs(score) / p->ranking->largest : 0;
 }
 
+static bool is_member(const strip *p, const piece *item)
+{
+    return p->is_set && item->feature != PIECE_NO_FEATURE && p->ranking->scores[item->feature] > 0;
+}
+
 /* Height of a mark: 0 is none. */
 static int mark_level(const screen *s, const strip *p, const piece *item)
 {
-    if (s->style != TKR_STYLE_BARS || !item->is_first)
+    if (p->is_set || s->style != TKR_STYLE_BARS || !item->is_first)
         return 0;
     return (int)(strength_of(p, item->feature) * (s->options.ascii ? TENTHS : EIGHTHS) + 0.5);
 }
@@ -88,6 +94,10 @@ static size_t print_text(screen *s, const strip *p, size_t begin, size_t end)
         bool paints = s->style == TKR_STYLE_HEAT && items[i].feature != PIECE_NO_FEATURE;
         double score = paints ? (double)p->ranking->scores[items[i].feature] : 0;
         bool began = paints && screen_begin_tint(s, screen_side(p->is_signed, score), strength_of(p, items[i].feature));
+        if (items[i].is_fixed)
+            began = screen_begin_dim(s);
+        else if (paints && is_member(p, &items[i]))
+            began = screen_begin_underline(s) || began;
         out_view(s->o, view_slice(buffer_as_view(&p->pieces->text), items[i].begin, items[i].end));
         screen_end(s, began);
         screen_spaces(s, i + 1 < end ? columns - items[i].columns : 0);
@@ -108,6 +118,25 @@ static void print_mark(screen *s, const strip *p, const piece *item, int level)
     else
         out_text(s->o, blocks[level]);
     screen_end(s, began);
+}
+
+/* Lines under the members of a set. */
+static void print_underlines(screen *s, const strip *p, size_t begin, size_t end)
+{
+    const piece *items = pieces_list(p->pieces);
+    size_t column = p->indent, written = 0;
+    for (size_t i = begin; i < end; i++) {
+        if (is_member(p, &items[i]) && items[i].kind == PIECE_WORD) {
+            screen_spaces(s, column - written);
+            bool began = screen_begin_bar(s, SIDE_AMOUNT);
+            out_repeat(s->o, "^", items[i].columns);
+            screen_end(s, began);
+            written = column + items[i].columns;
+        }
+        column += cell_columns(s, p, &items[i]);
+    }
+    if (written > 0)
+        screen_line(s);
 }
 
 /* Marks under the pieces [begin, end); no line at all when there are none. */
@@ -161,7 +190,10 @@ static void print_lines(screen *s, const strip *p)
         if (at >= count && p->note)
             print_note(s, p, column);
         screen_line(s);
-        print_marks(s, p, begin, shown);
+        if (!p->is_set)
+            print_marks(s, p, begin, shown);
+        else if (s->style == TKR_STYLE_BARS)
+            print_underlines(s, p, begin, shown);
         if (at < count)
             screen_spaces(s, p->indent);
     } while (at < count);
@@ -172,15 +204,20 @@ static void print_plain(screen *s, const strip *p)
 {
     const tkr_result *r = s->result;
     char figure[FIGURE_ROOM];
+    bool any = false;
     buffer label;
     buffer_init(&label, 1 << 24);
     for (size_t f = 0; f < r->feature_count; f++) {
         double score = (double)p->ranking->scores[f];
-        if (isnan(score))
+        if (isnan(score) || (p->is_set && score <= 0))
             continue;
-        ranking_figure(p->ranking, figure, score, s->options.ascii);
+        if (p->is_set)
+            snprintf(figure, sizeof figure, "in set");
+        else
+            ranking_figure(p->ranking, figure, score, s->options.ascii);
         size_t columns = tkr_columns(figure, strlen(figure));
-        screen_spaces(s, (f ? p->indent : 0) + (columns < 8 ? 8 - columns : 0));
+        screen_spaces(s, (any ? p->indent : 0) + (columns < 8 ? 8 - columns : 0));
+        any = true;
         bool began = screen_begin_bar(s, screen_side(p->is_signed, score));
         out_text(s->o, figure);
         screen_end(s, began);
@@ -191,9 +228,9 @@ static void print_plain(screen *s, const strip *p)
         out_view(s->o, buffer_as_view(&label));
         screen_line(s);
     }
-    if (p->note) {
-        screen_spaces(s, p->indent);
-        out_text(s->o, p->note);
+    if (p->note || !any) {
+        screen_spaces(s, any ? p->indent : 0);
+        out_text(s->o, p->note ? p->note : "nothing");
         screen_line(s);
     }
     s->o->bytes.failed |= !buffer_ok(&label);

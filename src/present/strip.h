@@ -9,7 +9,7 @@
 typedef struct strip {
     const pieces *pieces;
     const ranking *ranking;
-    bool is_signed;
+    bool is_signed, is_set; /* a set's members are underlined, not measured */
     size_t indent;     /* the cursor stands here when strip_print begins */
     const char *note;  /* put after the last line of text; may be NULL   */
 } strip;

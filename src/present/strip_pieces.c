@@ -22,6 +22,7 @@ typedef struct builder {
     bool tokens;          /* boundaries are shown */
     piece open;
     bool is_open;
+    bool is_fixed;        /* what is being added is fixed context */
     uint32_t begun;       /* last feature that has its first piece */
 } builder;
 
@@ -40,7 +41,7 @@ static void open_piece(builder *b, piece_kind kind, uint32_t feature)
     bool is_first = feature != PIECE_NO_FEATURE && feature != b->begun && kind == PIECE_WORD;
     if (is_first)
         b->begun = feature;
-    b->open = (piece){.begin = b->p->text.size, .feature = feature, .kind = kind, .is_first = is_first};
+    b->open = (piece){.begin = b->p->text.size, .feature = feature, .kind = kind, .is_first = is_first, .is_fixed = b->is_fixed};
     b->is_open = true;
 }
 
@@ -72,7 +73,7 @@ static void add_glyph(builder *b, const char *glyph, uint32_t feature, bool brea
 static size_t add_visible(builder *b, view text, size_t at, uint32_t feature)
 {
     size_t columns = 0, before = b->p->text.size;
-    if (!b->is_open || b->open.kind != PIECE_WORD || b->open.feature != feature)
+    if (!b->is_open || b->open.kind != PIECE_WORD || b->open.feature != feature || b->open.is_fixed != b->is_fixed)
         open_piece(b, PIECE_WORD, feature);
     size_t taken = visible_at(&b->p->text, text, at, b->options->ascii, &columns);
     if (b->open.columns > 0 && b->open.columns + columns > b->options->most && buffer_ok(&b->p->text)) {
@@ -123,6 +124,16 @@ static size_t next_feature(const tkr_result *r, size_t from, int32_t which, size
     return from;
 }
 
+static bool is_context(const tkr_result *r, int32_t which, size_t at)
+{
+    for (size_t i = 0; r->context && i < r->token_count; i++) {
+        const tkr_token *t = &r->tokens[i].token;
+        if (r->tokens[i].is_context && t->text == which && t->begin <= (int64_t)at && (int64_t)at < t->end)
+            return true;
+    }
+    return false;
+}
+
 /* The first `bytes` of input `which`. */
 static void add_text(builder *b, int32_t which, size_t bytes)
 {
@@ -138,10 +149,12 @@ static void add_text(builder *b, int32_t which, size_t bytes)
         if (b->tokens && inside && before != SIZE_MAX && before != f && b->r->features[before].end == (int64_t)at)
             add_glyph(b, "|", PIECE_NO_FEATURE, false);
         before = inside ? f : before;
+        b->is_fixed = !inside && is_context(b->r, which, at);
         size_t taken = add_white_space(b, text, at, feature);
         at += taken ? taken : add_visible(b, view_slice(text, 0, limit), at, feature);
     }
     close_piece(b);
+    b->is_fixed = false;
 }
 
 /* Template tokens from *token on, up to the next token of the text or the output. */

@@ -18,6 +18,7 @@ typedef struct piece {
     piece_kind kind;
     bool is_first;       /* first piece of its feature: carries the mark  */
     bool breaks_after;   /* a line may end here                           */
+    bool is_fixed;       /* context that the question fixed               */
 } piece;
 
 typedef struct pieces {

@@ -2,7 +2,9 @@
  * Tidy tables: one row a number.  RFC 4180 CSV (quotes where needed, doubled inside), or TSV with \t \n \r \\ escapes and no
  * quotes, made for cut and awk.
  *
- * A later output has no score for an earlier step: its cell is empty.
+ * A later output has no score for an earlier step: its cell is empty.  Where a method has scored pairs, each pair i <= j is a
+ * row with j and its token behind; i = j is a feature alone.  The closing table lists the features in the order of their rank
+ * and adds its totals as rows of kind "total".
  * The sum over the template's special tokens is a row of its own with an empty i and special = 1, so that the rows of an
  * additive method still add up.  Control characters other than tab and newline become visible escapes, because tables are
  * looked at in terminals; start and end give the exact bytes.
@@ -11,16 +13,19 @@
 
 #include "base/escape.h"
 #include "base/failure.h"
+#include "base/memory.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "explain/result.h"
+#include "present/full_table.h"
 #include "present/out.h"
-#include "present/ranking.h"
+#include "present/run_arrays.h"
 
 typedef struct table {
     out o;
     const tkr_table_options *options;
     bool row_started;
+    bool has_pairs;
 } table;
 
 tkr_table_options tkr_table_options_defaults(void) { return (tkr_table_options){0}; }
@@ -144,57 +149,159 @@ static void put_head(table *t, const char *prompt, const char *target, const cha
     put_count(t, feature);
 }
 
-static void put_feature(table *t, const tkr_result *r, const ranking *rank, size_t at, const result_run *run, size_t i)
+/* What only some tables have: the closing table's columns, and the second of a pair (-1: none). */
+typedef struct tail {
+    const char *kind, *effect;
+    int64_t rank;
+    const result_feature *feature; /* NULL: a row of the table's own */
+    int64_t other;
+} tail;
+
+static void put_ids(table *t, const tkr_result *r, const result_feature *f)
 {
-    const tkr_target_facts *target = &r->targets[at];
-    const tkr_array *errors = result_errors(r, run->scores);
+    begin_cell(t);
+    for (size_t m = 0; f && m < f->count; m++)
+        out_format(&t->o, "%s%d", m ? " " : "", (int)r->tokens[f->members[m]].token.id);
+}
+
+static void end_with(table *t, const tkr_result *r, tail last)
+{
+    if (t->options->full_table) {
+        put_text(t, last.kind);
+        put_count(t, last.rank);
+        put_count(t, last.feature && last.feature->count ? (int64_t)last.feature->members[0] : -1);
+        put_ids(t, r, last.feature);
+        put_text(t, last.effect);
+    }
+    if (t->has_pairs) {
+        put_count(t, last.other);
+        put_text(t, last.other < 0 ? "" : r->features[last.other].label);
+    }
+    end_row(t);
+}
+
+/* Everything up to the score. */
+static void put_feature_head(table *t, const tkr_result *r, size_t target, const result_run *run, size_t i)
+{
     const result_feature *f = &r->features[i];
-    double score = (double)rank->scores[i];
-    put_head(t, prompt_id(r, f->text), target->id, run->facts.id, (int64_t)i);
+    put_head(t, prompt_id(r, f->text), r->targets[target].id, run->facts.id, (int64_t)i);
     put_text(t, f->label);
     put_count(t, f->begin);
     put_count(t, f->end);
     put_count(t, f->count ? r->tokens[f->members[0]].token.word : -1);
-    put_real(t, score);
-    put_real(t, errors ? (double)errors->data[at * r->feature_count + i] : (double)NAN);
-    put_real(t, ranking_share(rank, score));
-    put_count(t, 0);
-    put_count(t, target->step);
-    end_row(t);
 }
 
-static void put_special(table *t, const tkr_result *r, const ranking *rank, const tkr_target_facts *target, const result_run *run)
+/* k: place in the ranking; SIZE_MAX: none. */
+static void put_feature(table *t, const tkr_result *r, const ranking *rank, size_t target, const result_run *run, size_t i, size_t k)
 {
-    put_head(t, prompt_id(r, 0), target->id, run->facts.id, -1);
+    double score = (double)rank->scores[i];
+    put_feature_head(t, r, target, run, i);
+    put_real(t, score);
+    put_real(t, rank->errors ? (double)rank->errors[i] : (double)NAN);
+    put_real(t, ranking_share(rank, score));
+    put_count(t, 0);
+    put_count(t, r->targets[target].step);
+    end_with(t, r, (tail){.kind = "feature", .effect = full_table_effect(r, run, rank, target, i), .feature = &r->features[i],
+                          .rank = k < rank->defined ? (int64_t)k + 1 : -1, .other = -1});
+}
+
+static void put_pair(table *t, const tkr_result *r, size_t target, const result_run *run, size_t i, size_t j)
+{
+    const tkr_array *values = run_pairs(r, run), *errors = run_pair_errors(r, run);
+    size_t n = r->feature_count, at = (target * n + i) * n + j;
+    put_feature_head(t, r, target, run, i);
+    put_real(t, (double)values->data[at]);
+    put_real(t, errors ? (double)errors->data[at] : (double)NAN);
+    put_text(t, "");
+    put_count(t, 0);
+    put_count(t, r->targets[target].step);
+    end_with(t, r, (tail){.kind = "pair", .effect = "", .rank = -1, .feature = &r->features[i], .other = (int64_t)j});
+}
+
+/* A row of the table's own: a total, or the sum over special tokens. */
+static void put_own(table *t, const tkr_result *r, const ranking *rank, size_t target, const result_run *run, double value, tail last)
+{
+    bool is_special = view_is(view_of(last.kind), "special");
+    put_head(t, prompt_id(r, 0), r->targets[target].id, run->facts.id, -1);
     for (int empty = 0; empty < 4; empty++)
         put_text(t, "");
-    put_real(t, rank->special);
+    put_real(t, value);
     put_text(t, "");
-    put_real(t, ranking_share(rank, rank->special));
-    put_count(t, 1);
-    put_count(t, target->step);
-    end_row(t);
+    put_real(t, is_special ? ranking_share(rank, value) : (double)NAN);
+    put_count(t, is_special);
+    put_count(t, r->targets[target].step);
+    end_with(t, r, last);
+}
+
+static void put_totals(table *t, const tkr_result *r, const ranking *rank, size_t target, const result_run *run)
+{
+    full_totals sums = full_table_totals(rank);
+    tail last = {.kind = "total", .rank = -1, .other = -1};
+    if (run_set(r, run) != SET_NONE)
+        return;
+    if (rank->is_signed) {
+        last.effect = "positive";
+        put_own(t, r, rank, target, run, sums.positive, last);
+        last.effect = "negative";
+        put_own(t, r, rank, target, run, sums.negative, last);
+    }
+    last.effect = "overall";
+    put_own(t, r, rank, target, run, sums.overall, last);
+}
+
+static bool put_features(table *t, const tkr_result *r, const ranking *rank, size_t target, const result_run *run)
+{
+    if (!t->options->full_table) {
+        for (size_t i = 0; i < rank->count; i++)
+            put_feature(t, r, rank, target, run, i, SIZE_MAX);
+        return true;
+    }
+    uint32_t *order = full_table_order(rank);
+    for (size_t k = 0; order && k < rank->count; k++)
+        put_feature(t, r, rank, target, run, order[k], k);
+    if (order)
+        put_totals(t, r, rank, target, run);
+    memory_free(order);
+    return order != NULL;
 }
 
 static bool put_run(table *t, const tkr_result *r, const result_run *run, size_t target)
 {
     ranking rank;
-    if (!ranking_init(&rank, run, target))
+    if (!ranking_init(&rank, r, run, target))
         return false;
-    for (size_t i = 0; i < rank.count; i++)
-        put_feature(t, r, &rank, target, run, i);
+    bool complete = put_features(t, r, &rank, target, run);
     if (run->special_count > 0 && isfinite(rank.special))
-        put_special(t, r, &rank, &r->targets[target], run);
+        put_own(t, r, &rank, target, run, rank.special, (tail){.kind = "special", .effect = "", .rank = -1, .other = -1});
+    for (size_t i = 0; run_pairs(r, run) && i < r->feature_count; i++)
+        for (size_t j = i; j < r->feature_count; j++)
+            put_pair(t, r, target, run, i, j);
     ranking_fini(&rank);
-    return true;
+    return complete;
+}
+
+static void put_explanation_names(table *t)
+{
+    static const char *const names[] = {"prompt", "row",  "target", "method", "i",     "token",   "start",
+                                        "end",    "word", "score",  "stderr", "share", "special", "step"};
+    static const char *const full[] = {"kind", "rank", "position", "id", "effect"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        put_text(t, names[i]);
+    for (size_t i = 0; t->options->full_table && i < sizeof full / sizeof *full; i++)
+        put_text(t, full[i]);
+    if (t->has_pairs) {
+        put_text(t, "j");
+        put_text(t, "token_j");
+    }
+    end_row(t);
 }
 
 static bool put_explanation(table *t, const tkr_result *r)
 {
-    static const char *const names[] = {"prompt", "row",  "target", "method", "i",     "token",   "start",
-                                        "end",    "word", "score",  "stderr", "share", "special", "step", NULL};
     bool complete = true;
-    put_names(t, names);
+    for (size_t i = 0; i < r->run_count; i++)
+        t->has_pairs |= run_pairs(r, &r->runs[i]) != NULL;
+    put_explanation_names(t);
     for (size_t target = 0; target < r->target_count; target++)
         for (size_t i = 0; i < r->run_count; i++)
             complete &= !r->runs[i].scores || put_run(t, r, &r->runs[i], target);

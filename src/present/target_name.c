@@ -61,6 +61,14 @@ void name_quoted(const screen *s, buffer *b, view label)
     buffer_byte(b, '"');
 }
 
+void name_of_feature(const screen *s, buffer *b, size_t feature)
+{
+    size_t number = feature_number(s->result, feature);
+    name_quoted(s, b, view_of(feature_text(s->result, feature)));
+    if (number > 1)
+        buffer_format(b, " (%zu)", number);
+}
+
 /* The user's bytes of a token, else its vocabulary entry. */
 static view token_text(const tkr_result *r, int64_t position)
 {

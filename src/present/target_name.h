@@ -7,6 +7,8 @@
 /* Labels and tokens in sentences: safe and cut. */
 void name_label(const screen *s, buffer *b, const char *label);
 void name_quoted(const screen *s, buffer *b, view label);
+/* "superb"; of equal words "is" (2). */
+void name_of_feature(const screen *s, buffer *b, size_t feature);
 
 /* The target as the first words of the head: POSITIVE 0.98; the next token is " Paris" (p 0.31). */
 void target_name_head(const screen *s, buffer *b, const tkr_target_facts *t);

@@ -7,8 +7,11 @@
  */
 #include "base/failure.h"
 #include "base/memory.h"
+#include "present/full_table.h"
 #include "present/matrix.h"
+#include "present/pair_table.h"
 #include "present/score_table.h"
+#include "present/set_sentence.h"
 #include "present/strip.h"
 #include "present/wording.h"
 
@@ -31,16 +34,18 @@ static size_t name_column(const tkr_result *r)
     return TEXT_INDENT + most + 3;
 }
 
-static void print_one(page *p, const ranking *rank, size_t target)
+static bool is_set(const screen *s, const result_run *run) { return run_set(s->result, run) != SET_NONE; }
+
+/* The numbers of the only method: its scores, their pairs, or the sentence about its set. */
+static void print_numbers(screen *s, const result_run *run, const ranking *rank, size_t target)
 {
-    screen *s = &p->s;
-    const result_run *run = &s->result->runs[0];
-    strip sentence = {.pieces = &p->text, .ranking = rank, .is_signed = run->facts.is_signed, .indent = TEXT_INDENT};
-    screen_spaces(s, TEXT_INDENT);
-    strip_print(s, &sentence);
-    screen_line(s);
+    if (is_set(s, run)) {
+        set_sentence(s, run, target);
+        return;
+    }
     score_table(s, run, rank);
     wording_fixed(s, run, target);
+    pair_table(s, run, target);
     if (s->options.is_brief) {
         wording_brief(s, run, rank, target);
         return;
@@ -48,6 +53,36 @@ static void print_one(page *p, const ranking *rank, size_t target)
     screen_line(s);
     wording_additive(s, run, target);
     wording_finding(s, run, rank, target);
+    wording_run(s, run, target);
+}
+
+static void print_one(page *p, const ranking *rank, size_t target)
+{
+    screen *s = &p->s;
+    const result_run *run = &s->result->runs[0];
+    strip sentence = {.pieces = &p->text, .ranking = rank, .is_signed = run->facts.is_signed, .is_set = is_set(s, run), .indent = TEXT_INDENT};
+    screen_spaces(s, TEXT_INDENT);
+    strip_print(s, &sentence);
+    screen_line(s);
+    print_numbers(s, run, rank, target);
+    if (!s->options.full_table)
+        return;
+    screen_line(s);
+    full_table(s, run, rank, target);
+}
+
+/* The closing table of each method, under its name. */
+static void print_full_tables(screen *s, const ranking *rankings, size_t target)
+{
+    const tkr_result *r = s->result;
+    for (size_t i = 0; s->options.full_table && i < r->run_count; i++) {
+        screen_line(s);
+        bool began = screen_begin_bold(s);
+        out_text(s->o, r->runs[i].facts.id);
+        screen_end(s, began);
+        screen_line(s);
+        full_table(s, &r->runs[i], &rankings[i], target);
+    }
 }
 
 static void print_several(page *p, const ranking *rankings, size_t target)
@@ -59,7 +94,7 @@ static void print_several(page *p, const ranking *rankings, size_t target)
     bool below = column > (size_t)s->options.width / 3 || s->style == TKR_STYLE_PLAIN;
     for (size_t i = 0; i < r->run_count; i++) {
         const result_run *run = &r->runs[i];
-        strip sentence = {.pieces = &p->text, .ranking = &rankings[i], .is_signed = run->facts.is_signed,
+        strip sentence = {.pieces = &p->text, .ranking = &rankings[i], .is_signed = run->facts.is_signed, .is_set = is_set(s, run),
                           .indent = below ? TEXT_INDENT : column, .note = wording_note(s, run, note)};
         screen_spaces(s, TEXT_INDENT);
         out_text(s->o, run->facts.id);
@@ -71,11 +106,18 @@ static void print_several(page *p, const ranking *rankings, size_t target)
     screen_line(s);
     score_table_compare(s, rankings);
     for (size_t i = 0; i < r->run_count; i++)
-        wording_fixed(s, &r->runs[i], target);
-    if (!s->options.is_brief) {
+        if (!is_set(s, &r->runs[i]))
+            wording_fixed(s, &r->runs[i], target);
+    for (size_t i = 0; i < r->run_count; i++)
+        pair_table(s, &r->runs[i], target);
+    if (!s->options.is_brief)
         screen_line(s);
+    if (!s->options.is_brief && !is_set(s, &r->runs[0]))
         wording_finding(s, &r->runs[0], &rankings[0], target);
-    }
+    for (size_t i = 0; i < r->run_count; i++)
+        if (is_set(s, &r->runs[i]))
+            set_sentence(s, &r->runs[i], target);
+    print_full_tables(s, rankings, target);
 }
 
 /* After the scores: where in depth they lie, for the runs that were asked inside the layers. */
@@ -97,13 +139,16 @@ static void print_target(page *p, ranking *rankings, size_t target)
     screen *s = &p->s;
     const tkr_result *r = s->result;
     size_t ready = 0;
-    while (ready < r->run_count && ranking_init(&rankings[ready], &r->runs[ready], target))
+    while (ready < r->run_count && ranking_init(&rankings[ready], r, &r->runs[ready], target))
         ready++;
     if (ready == r->run_count) {
         if (target > 0)
             screen_line(s);
         wording_head(s, target);
-        wording_sign(s, target, p->any_signed, p->any_unsigned);
+        if (p->any_signed || p->any_unsigned)
+            wording_sign(s, target, p->any_signed, p->any_unsigned);
+        else
+            set_sentence_sign(s, &r->runs[0]);
         screen_line(s);
         if (r->run_count == 1)
             print_one(p, &rankings[0], target);
@@ -117,6 +162,19 @@ static void print_target(page *p, ranking *rankings, size_t target)
         ranking_fini(&rankings[--ready]);
 }
 
+static void print_full_step(screen *s, const result_run *run, size_t target)
+{
+    ranking rank;
+    if (!ranking_init(&rank, s->result, run, target)) {
+        s->o->bytes.failed = true;
+        return;
+    }
+    screen_line(s);
+    wording_head(s, target);
+    full_table(s, run, &rank, target);
+    ranking_fini(&rank);
+}
+
 /* Several steps of an output: one matrix a method instead of a block a step. */
 static void print_matrix(page *p, size_t i)
 {
@@ -127,7 +185,7 @@ static void print_matrix(page *p, size_t i)
     if (s->result->run_count > 1)
         out_format(s->o, "%s\n", run->facts.id);
     matrix_print(s, run);
-    if (!ranking_init(&first, run, 0)) {
+    if (!ranking_init(&first, s->result, run, 0)) {
         s->o->bytes.failed = true;
         return;
     }
@@ -137,9 +195,15 @@ static void print_matrix(page *p, size_t i)
         wording_brief(s, run, &first, 0);
     } else {
         wording_additive(s, run, 0);
-        wording_matrix_finding(s, run, &first);
+        if (!is_set(s, run))
+            wording_matrix_finding(s, run, &first);
+        wording_run(s, run, 0);
     }
     ranking_fini(&first);
+    for (size_t t = 0; is_set(s, run) && t < s->result->target_count; t++)
+        set_sentence(s, run, t);
+    for (size_t t = 0; s->options.full_table && t < s->result->target_count; t++)
+        print_full_step(s, run, t);
 }
 
 /* Pieces no wider than the narrowest place that a sentence gets. */
@@ -155,8 +219,9 @@ static void print_explanation(page *p)
     const tkr_result *r = p->s.result;
     pieces_options options = text_options(&p->s);
     for (size_t i = 0; i < r->run_count; i++) {
-        p->any_signed |= r->runs[i].facts.is_signed;
-        p->any_unsigned |= !r->runs[i].facts.is_signed;
+        bool counts = !is_set(&p->s, &r->runs[i]);
+        p->any_signed |= counts && r->runs[i].facts.is_signed;
+        p->any_unsigned |= counts && !r->runs[i].facts.is_signed;
     }
     if (matrix_applies(r)) {
         wording_matrix_head(&p->s);

@@ -11,6 +11,7 @@
 
 #include "present/figures.h"
 #include "present/matrix.h"
+#include "present/run_arrays.h"
 #include "present/target_name.h"
 
 enum { SENTENCE_MAXIMUM = 16 * 1024, OUTPUT_COLUMNS = 400 };
@@ -65,14 +66,14 @@ static void add_cut(const screen *s, buffer *b)
         buffer_format(b, " (cut after %zu tokens: --max-new)", count);
 }
 
-/* "integrated gradients, 32 steps": the first parameter belongs to the name when it is a number. */
+/* "integrated gradients, 32 steps": the first parameter belongs to the name when it counts something. */
 static void add_method(const screen *s, buffer *b, const result_run *run)
 {
     buffer_text(b, s->options.is_brief ? run->facts.id : run->facts.title);
     if (s->options.is_brief || run->parameter_count == 0)
         return;
     const result_parameter *p = &run->parameters[0];
-    if (p->value[0] >= '0' && p->value[0] <= '9')
+    if (p->value[0] > '0' && p->value[0] <= '9' && p->name[strlen(p->name) - 1] == 's')
         buffer_format(b, ", %s %s", p->value, p->name);
 }
 
@@ -89,6 +90,12 @@ static void add_truncated(const screen *s, buffer *b)
                   r->inputs[0].tokens_before_cut);
 }
 
+const char *wording_measure(const tkr_target_facts *t, const result_run *run)
+{
+    bool by_probability = run->scores && is(run->scores->unit, "probability");
+    return by_probability && !is(t->measure, "prob") ? "probability" : t->measure;
+}
+
 /* why? how, in what measure, of which features */
 static void add_how(const screen *s, buffer *b, const tkr_target_facts *t)
 {
@@ -100,7 +107,7 @@ static void add_how(const screen *s, buffer *b, const tkr_target_facts *t)
         add_method(s, b, &r->runs[0]);
     else
         buffer_format(b, "%zu methods", r->run_count);
-    buffer_format(b, "%s%s%s%s", comma, t->measure, comma, r->feature_kind ? r->feature_kind : "tokens");
+    buffer_format(b, "%s%s%s%s", comma, r->run_count == 1 ? wording_measure(t, &r->runs[0]) : t->measure, comma, r->feature_kind ? r->feature_kind : "tokens");
     add_truncated(s, b);
     if (is(r->status, "partial"))
         buffer_format(b, "%spartial", s->dot);
@@ -124,10 +131,27 @@ void wording_head(screen *s, size_t target)
 
 /* ---- the sign ---- */
 
+/* What a measure of the whole answer goes towards; NULL: towards the target. */
+static const char *direction(const tkr_target_facts *t)
+{
+    return is(t->measure, "entropy") ? "uncertainty" : is(t->measure, "kl") ? "another answer" : NULL;
+}
+
+static void name_direction(const screen *s, buffer *b, const tkr_target_facts *t)
+{
+    if (direction(t))
+        buffer_text(b, direction(t));
+    else
+        target_name(s, b, t, false);
+}
+
 static void add_signs(const screen *s, buffer *b, const tkr_target_facts *t, const char *towards, const char *away)
 {
     buffer_format(b, "%s towards ", towards);
-    target_name_contrast(s, b, t, true, "over");
+    if (direction(t))
+        buffer_text(b, direction(t));
+    else
+        target_name_contrast(s, b, t, true, "over");
     buffer_format(b, ", %s", away);
 }
 
@@ -212,44 +236,18 @@ void wording_additive(screen *s, const result_run *run, size_t target)
     buffer_fini(&b);
 }
 
-/* Why a feature may have no score. */
-typedef enum missing { MISSING_NOTHING, MISSING_REMOVAL, MISSING_LATER } missing;
-
-/* A decoder answers before it sees what follows. */
-static bool is_later(const tkr_result *r, const result_feature *f, size_t target)
-{
-    int64_t position = r->targets[target].position;
-    return r->model.task == TKR_TASK_NEXT_TOKEN && position >= 0 && f->count > 0 && (int64_t)f->members[0] >= position;
-}
-
-static bool is_later_output(const tkr_result *r, const result_feature *f, size_t target)
-{
-    int64_t step = r->targets[target].step;
-    return f->text == 2 && f->count > 0 && step >= 0 && r->tokens[f->members[0]].step >= step;
-}
-
-/* Of several steps a feature misses its score only where no step has one. */
+/* Of several steps a feature misses its score only where no step has one; of a later output nobody expects one. */
 static missing missing_of(const tkr_result *r, const result_run *run, size_t feature, size_t target, bool all)
 {
-    const tkr_array *a = run->scores;
-    size_t width = a->axes[1]->size, begin = all ? 0 : target, end = all ? a->axes[0]->size : target + 1;
-    bool later = true;
-    if (is_later_output(r, &r->features[feature], target))
-        return MISSING_NOTHING; /* nobody expects one */
+    size_t begin = all ? 0 : target, end = all ? r->target_count : target + 1;
+    missing why = MISSING_LATER;
     for (size_t t = begin; t < end; t++) {
-        if (!isnan(a->data[t * width + feature]))
+        missing now = ranking_missing(r, run->scores, t, feature);
+        if (now == MISSING_NOTHING || (now == MISSING_OUTPUT && t == target))
             return MISSING_NOTHING;
-        later = later && is_later(r, &r->features[feature], t);
+        why = now == MISSING_LATER ? why : MISSING_REMOVAL;
     }
-    return later ? MISSING_LATER : MISSING_REMOVAL;
-}
-
-static void name_feature(const screen *s, buffer *b, size_t feature)
-{
-    size_t number = feature_number(s->result, feature);
-    name_quoted(s, b, view_of(feature_text(s->result, feature)));
-    if (number > 1)
-        buffer_format(b, " (%zu)", number);
+    return why;
 }
 
 static void print_missing(screen *s, const result_run *run, missing why, size_t target, bool all)
@@ -265,7 +263,7 @@ static void print_missing(screen *s, const result_run *run, missing why, size_t 
             continue;
         if (count < NAMED) {
             buffer_text(&b, count > 0 ? ", " : "no score for ");
-            name_feature(s, &b, f);
+            name_of_feature(s, &b, f);
         }
         count++;
     }
@@ -288,12 +286,33 @@ void wording_fixed(screen *s, const result_run *run, size_t target)
         print_missing(s, run, MISSING_LATER, target, all);
 }
 
+/* One significant digit is enough for an error that stands alone. */
+static int error_decimals(double error)
+{
+    int decimals = figure_decimals(error) - 2;
+    return decimals > 0 ? decimals : 0;
+}
+
+/* Largest standard error of the first target's scores; 0: none. */
+static double largest_error(const screen *s, const result_run *run)
+{
+    const float *errors = run_errors(s->result, run, 0);
+    double largest = 0;
+    for (size_t f = 0; errors && f < s->result->feature_count; f++)
+        largest = larger(largest, (double)errors[f]);
+    return largest;
+}
+
 const char *wording_note(const screen *s, const result_run *run, char room[WORDING_NOTE_ROOM])
 {
     char gap[FIGURE_ROOM];
-    double worst = worst_gap(s, run);
-    if (!run->facts.is_signed)
+    double worst = worst_gap(s, run), error = largest_error(s, run);
+    if (run_set(s->result, run) != SET_NONE)
+        snprintf(room, WORDING_NOTE_ROOM, "%s", run_detail(s->result, run, 0, "found") > 0 ? "set found" : "no set found");
+    else if (!run->facts.is_signed)
         snprintf(room, WORDING_NOTE_ROOM, "no sign");
+    else if (error > 0)
+        snprintf(room, WORDING_NOTE_ROOM, "largest %s", figure_error(gap, error, error_decimals(error), s->options.ascii));
     else if (run->facts.is_additive && isfinite(worst))
         snprintf(room, WORDING_NOTE_ROOM, "gap %s", figure_percent(gap, worst, true));
     else
@@ -329,7 +348,10 @@ static void check_figures(const screen *s, const tkr_checked *c, char before[FIG
 static void add_measured(const screen *s, buffer *b, const tkr_checked *c, const tkr_target_facts *t)
 {
     buffer_format(b, "%s(", is(c->measure, "probability") ? "p" : c->measure);
-    target_name_contrast(s, b, t, false, s->minus);
+    if (direction(t))
+        buffer_text(b, "the answer");
+    else
+        target_name_contrast(s, b, t, false, s->minus);
     buffer_byte(b, ')');
     if (matrix_applies(s->result))
         buffer_format(b, " at step %lld", (long long)t->step);
@@ -346,7 +368,7 @@ static void add_check(const screen *s, buffer *b, const tkr_checked *c, const re
     check_figures(s, c, before, after);
     if (strcmp(before, after) == 0) {
         buffer_text(b, "Checked: without ");
-        name_feature(s, b, c->feature);
+        name_of_feature(s, b, c->feature);
         buffer_text(b, ", ");
         add_measured(s, b, c, t);
         buffer_format(b, " stays at %s.", before);
@@ -354,25 +376,30 @@ static void add_check(const screen *s, buffer *b, const tkr_checked *c, const re
     }
     if (is_confirmed(c, towards ? 1 : -1)) {
         buffer_text(b, "Checked: without ");
-        name_feature(s, b, c->feature);
+        name_of_feature(s, b, c->feature);
         buffer_text(b, ", ");
         add_measured(s, b, c, t);
         buffer_format(b, " %s from %s to %s.", towards ? "falls" : "rises", before, after);
         return;
     }
     buffer_text(b, "Checked: removing ");
-    name_feature(s, b, c->feature);
+    name_of_feature(s, b, c->feature);
     buffer_format(b, " does not %s ", towards ? "lower" : "raise");
     add_measured(s, b, c, t);
     buffer_format(b, " (%s to %s): %s and the model disagree here.", before, after, run->facts.id);
 }
 
+/* The feature with the largest or smallest score; those whose sign is uncertain only where no other is left. */
 static uint32_t extreme(const ranking *rank, bool most)
 {
     uint32_t best = rank->order[0];
-    for (uint32_t i = 0; i < rank->count; i++)
-        if (most ? rank->scores[i] > rank->scores[best] : rank->scores[i] < rank->scores[best])
+    for (uint32_t i = 0; i < rank->count; i++) {
+        bool unsure = ranking_is_unsure(rank, i), beaten = most ? rank->scores[i] > rank->scores[best] : rank->scores[i] < rank->scores[best];
+        if (isnan(rank->scores[i]))
+            continue;
+        if (unsure == ranking_is_unsure(rank, best) ? beaten : !unsure)
             best = i;
+    }
     return best;
 }
 
@@ -380,20 +407,25 @@ static uint32_t extreme(const ranking *rank, bool most)
 static void add_finding(const screen *s, buffer *b, const result_run *run, const ranking *rank, const tkr_target_facts *t)
 {
     uint32_t most = extreme(rank, true), least = extreme(rank, false);
-    double up = (double)rank->scores[most], down = (double)rank->scores[least];
+    double up = ranking_is_unsure(rank, most) ? 0 : (double)rank->scores[most];
+    double down = ranking_is_unsure(rank, least) ? 0 : (double)rank->scores[least];
     char figure[FIGURE_ROOM];
+    if (!(up > 0) && !(down < 0)) {
+        buffer_text(b, "No score is two standard errors from 0.");
+        return;
+    }
     if (up > 0) {
-        name_feature(s, b, most);
+        name_of_feature(s, b, most);
         buffer_text(b, run->facts.is_signed ? " pushes hardest towards " : " matters most for ");
-        target_name(s, b, t, false);
+        name_direction(s, b, t);
         buffer_format(b, " (%s)", ranking_figure(rank, figure, up, s->options.ascii));
     }
     if (down < 0) {
         buffer_text(b, up > 0 ? "; " : "");
-        name_feature(s, b, least);
+        name_of_feature(s, b, least);
         buffer_text(b, up > 0 ? " pushes hardest away" : " pushes hardest away from ");
         if (up <= 0)
-            target_name(s, b, t, false);
+            name_direction(s, b, t);
         buffer_format(b, " (%s)", ranking_figure(rank, figure, down, s->options.ascii));
     }
     buffer_byte(b, '.');
@@ -403,7 +435,7 @@ static void add_finding(const screen *s, buffer *b, const result_run *run, const
 static void add_unchecked(const screen *s, buffer *b, const ranking *rank, const char *before, const char *after)
 {
     buffer_text(b, before);
-    name_feature(s, b, rank->most > 0 ? extreme(rank, true) : rank->order[0]);
+    name_of_feature(s, b, rank->most > 0 ? extreme(rank, true) : rank->order[0]);
     buffer_format(b, " cannot be removed (--removal)%s", after);
 }
 
@@ -457,7 +489,7 @@ void wording_brief(screen *s, const result_run *run, const ranking *rank, size_t
         if (matrix_applies(s->result))
             buffer_format(&b, " at step %lld", (long long)s->result->targets[target].step);
         buffer_text(&b, ": without ");
-        name_feature(s, &b, c->feature);
+        name_of_feature(s, &b, c->feature);
         buffer_format(&b, " %s %s %s", before, s->options.ascii ? "->" : "→", after);
     }
     if (!c && target == 0 && rank->defined > 0 && rank->largest > 0) {
@@ -519,9 +551,9 @@ static void add_cell(const screen *s, buffer *b, const result_run *run, size_t c
     double score = (double)run->scores->data[cell];
     char figure[FIGURE_ROOM];
     int decimals = figure_decimals(largest);
-    name_feature(s, b, cell % r->feature_count);
+    name_of_feature(s, b, cell % r->feature_count);
     buffer_text(b, verb);
-    target_name(s, b, t, false);
+    name_direction(s, b, t);
     buffer_format(b, " at step %lld (%s)", (long long)t->step,
                   run->facts.is_signed ? figure_signed(figure, score, decimals, s->options.ascii)
                                        : figure_plain(figure, score, decimals, s->options.ascii));

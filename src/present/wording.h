@@ -21,8 +21,13 @@ void wording_brief(screen *s, const result_run *run, const ranking *rank, size_t
  * of the first step (whose scores `first` ranks). */
 void wording_matrix_head(screen *s);
 void wording_matrix_finding(screen *s, const result_run *run, const ranking *first);
+/* Beside the point, dim: details of the run such as "R² 0.83 · intercept +0.12", and what estimates took; nothing when there is
+ * neither. */
+void wording_run(screen *s, const result_run *run, size_t target);
 /* "gap 0.4%", "no sign", "not additive": beside a method's strip.  Text lives in room. */
 enum { WORDING_NOTE_ROOM = 96 };
 const char *wording_note(const screen *s, const result_run *run, char room[WORDING_NOTE_ROOM]);
+/* The measure of a run's scores: some methods score the probability whatever is asked. */
+const char *wording_measure(const tkr_target_facts *t, const result_run *run);
 
 #endif

@@ -228,4 +228,47 @@ void sample_plot(sample *s)
     s->result.checked_count = 1;
 }
 
+/* An array of one target, "<id>.<kind>"; its last axes are features. */
+static tkr_array *add_array(sample *s, size_t run, const char *kind, size_t rank, size_t count, const float *values)
+{
+    size_t i = s->more_count++;
+    snprintf(s->more_names[i], sizeof s->more_names[i], "%s.%s", s->runs[run].facts.id, kind);
+    memcpy(s->more_data[i], values, count * sizeof *values);
+    s->more[i] = (tkr_array){.name = s->more_names[i], .unit = "logit", .is_signed = true, .rank = rank,
+                             .axes = {&s->target_axis, &s->feature_axis, &s->feature_axis}, .size = count, .data = s->more_data[i]};
+    s->array_list[s->result.array_count++] = &s->more[i];
+    return &s->more[i];
+}
+
+void sample_add_errors(sample *s, size_t run, const float *errors) { add_array(s, run, "se", 2, s->result.feature_count, errors); }
+
+void sample_add_pairs(sample *s, size_t run, const float *pairs, const float *errors)
+{
+    size_t n = s->result.feature_count;
+    add_array(s, run, "pairs", 3, n * n, pairs);
+    if (errors)
+        add_array(s, run, "pairs_se", 3, n * n, errors);
+}
+
+void sample_add_details(sample *s, size_t run, const char *const *names, const float *values, size_t count)
+{
+    tkr_array *a = add_array(s, run, "details", 2, count, values);
+    tkr_axis *axis = &s->part_axes[s->more_count - 1];
+    *axis = (tkr_axis){"part", TKR_AXIS_PARTS, count, names};
+    a->axes[1] = axis;
+    a->unit = "";
+}
+
+void sample_make_set(sample *s, const char *id, const size_t *members, size_t count, const char *const *names, const float *details,
+                     size_t detail_count)
+{
+    s->result.run_count = s->result.array_count = s->result.check_count = s->result.checked_count = 0;
+    sample_add_run(s, id, false, false, 1);
+    s->runs[0].facts.evaluations = 57;
+    memset(s->scores[0], 0, s->result.feature_count * sizeof s->scores[0][0]);
+    for (size_t i = 0; i < count; i++)
+        s->scores[0][members[i]] = 1;
+    sample_add_details(s, 0, names, details, detail_count);
+}
+
 bool sample_sink(void *user, const char *bytes, size_t count) { return buffer_append(user, bytes, count); }

@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "explain/result.h"
 
-enum { SAMPLE_FEATURES = 32, SAMPLE_RUNS = 4, SAMPLE_TARGETS = 12 };
+enum { SAMPLE_FEATURES = 32, SAMPLE_RUNS = 4, SAMPLE_MORE = 6, SAMPLE_TARGETS = 12 };
 
 typedef struct sample {
     tkr_result result;
@@ -28,8 +28,12 @@ typedef struct sample {
     result_run runs[SAMPLE_RUNS];
     result_parameter parameters[4];
     tkr_axis target_axis, feature_axis;
-    tkr_array arrays[SAMPLE_RUNS];
-    tkr_array *array_list[SAMPLE_RUNS];
+    tkr_array arrays[SAMPLE_RUNS], more[SAMPLE_MORE];
+    tkr_array *array_list[SAMPLE_RUNS + SAMPLE_MORE];
+    tkr_axis part_axes[SAMPLE_MORE];
+    char more_names[SAMPLE_MORE][32];
+    float more_data[SAMPLE_MORE][SAMPLE_FEATURES * SAMPLE_FEATURES];
+    size_t more_count;
     float scores[SAMPLE_RUNS][SAMPLE_TARGETS * SAMPLE_FEATURES];
     char array_names[SAMPLE_RUNS][32];
     tkr_check checks[SAMPLE_RUNS];
@@ -58,6 +62,15 @@ void sample_house(sample *s);
 void sample_keep_step(sample *s, size_t step);
 /* One more method over the same features; scores are those of the first times `factor`. */
 void sample_add_run(sample *s, const char *id, bool is_signed, bool is_additive, float factor);
+
+/* What a run says beside its scores.  More arrays: "<id>.se" [features], "<id>.pairs" and "<id>.pairs_se" [features][features]
+ * (NULL: none), "<id>.details" with names. */
+void sample_add_errors(sample *s, size_t run, const float *errors);
+void sample_add_pairs(sample *s, size_t run, const float *pairs, const float *errors);
+void sample_add_details(sample *s, size_t run, const char *const *names, const float *values, size_t count);
+/* The only method's scores become 1 for the given features and 0 for all others: a set, with its details. */
+void sample_make_set(sample *s, const char *id, const size_t *members, size_t count, const char *const *names, const float *details,
+                     size_t detail_count);
 
 /* Collects output; also a tkr_sink_fn. */
 bool sample_sink(void *user, const char *bytes, size_t count);

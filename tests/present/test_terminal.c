@@ -1,6 +1,5 @@
 /*
  * Terminal output: golden files over widths, colours, themes and characters, and what must hold for any text.
- * TOKRAY_UPDATE_GOLDEN=1 writes the golden files anew; look at them before they are committed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,80 +12,12 @@
 #include <tokray/present.h>
 
 #include "base/memory.h"
-#include "present/sample.h"
+#include "present/shown.h"
 #include "support/workplace.h"
 
 static const char HOSTILE[] = "</script> \"'& \x1b[31mred \xE2\x80\xAE" "evil\xE2\x80\xAC \xE2\x80\xA8 \x07 \xC2\x9B"
                               "31m \xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7 \xD8\xA7\xD9\x84 \xE0\xA4\x95\xE0\xA4\xBF "
                               "\xE6\x97\xA5\xE6\x9C\xAC \x80\xFF end";
-
-/* ---- helpers ---- */
-
-static char *show(sample *s, const tkr_terminal_options *options)
-{
-    buffer b;
-    tkr_error error = {0};
-    buffer_init(&b, 1 << 24);
-    assert_int_equal(tkr_present_terminal(&s->result, options, sample_sink, &b, &error), TKR_OK);
-    assert_true(buffer_ok(&b));
-    return b.data; /* freed with memory_free */
-}
-
-static const char *golden_folder(void)
-{
-    static char path[WORK_PATH];
-    const char *data = getenv("TOKRAY_TEST_DATA");
-    snprintf(path, sizeof path, "%s/present/golden", data ? data : "tests");
-    if (data)
-        snprintf(path, sizeof path, "%s/../present/golden", data);
-    return path;
-}
-
-static void check_golden(const char *name, sample *s, const tkr_terminal_options *options)
-{
-    char *got = show(s, options);
-    if (getenv("TOKRAY_UPDATE_GOLDEN")) {
-        assert_true(work_write_text(golden_folder(), name, got));
-    } else {
-        size_t size = 0;
-        char *want = work_read(golden_folder(), name, &size);
-        if (!want)
-            fail_msg("no golden file %s in %s", name, golden_folder());
-        if (strcmp(want, got) != 0)
-            fail_msg("%s differs; wanted:\n%s\ngot:\n%s", name, want, got);
-        free(want);
-    }
-    memory_free(got);
-}
-
-/* Removes our own escape sequences (SGR only); fails on any other control character. */
-static void strip_colors(char *text)
-{
-    char *to = text;
-    for (char *from = text; *from;) {
-        if (*from == '\x1b') {
-            assert_int_equal(from[1], '[');
-            from += 2 + strspn(from + 2, "0123456789;");
-            assert_int_equal(*from++, 'm');
-            continue;
-        }
-        assert_true((unsigned char)*from >= 0x20 || *from == '\n');
-        assert_int_not_equal(*from, 0x7F);
-        *to++ = *from++;
-    }
-    *to = '\0';
-}
-
-static void check_widths(const char *text, size_t width)
-{
-    for (const char *line = text; *line;) {
-        size_t length = strcspn(line, "\n");
-        size_t columns = tkr_columns(line, length);
-        if (columns > width)
-            fail_msg("%zu columns, %zu allowed: %.*s", columns, width, (int)length, line);
-        line += length + (line[length] == '\n');
-    }
-}
 
 /* ---- golden files ---- */
 
@@ -109,7 +40,7 @@ static void test_terminal__matches_golden_files(void **state)
                     o.ascii = ascii;
                     snprintf(name, sizeof name, "%d-%s-%s-%s.txt", widths[w], colors[color], light ? "light" : "dark",
                              ascii ? "ascii" : "utf8");
-                    check_golden(name, s, &o);
+                    shown_golden(name, s, &o);
                 }
     memory_free(s);
 }
@@ -122,24 +53,24 @@ static void test_terminal__matches_golden_files_of_views(void **state)
     sample_plot(s);
     o.is_brief = true;
     o.top = 3;
-    check_golden("brief.txt", s, &o);
+    shown_golden("brief.txt", s, &o);
     o = tkr_terminal_options_defaults();
     o.full_table = true;
-    check_golden("full.txt", s, &o);
+    shown_golden("full.txt", s, &o);
     o = tkr_terminal_options_defaults();
     o.style = TKR_STYLE_PLAIN;
-    check_golden("plain.txt", s, &o);
+    shown_golden("plain.txt", s, &o);
     o = tkr_terminal_options_defaults();
     o.special = TKR_SPECIAL_SHOW;
     s->result.feature_kind = "tokens";
-    check_golden("tokens.txt", s, &o);
+    shown_golden("tokens.txt", s, &o);
     s->result.feature_kind = "words";
     o = tkr_terminal_options_defaults();
     sample_add_run(s, "occlusion", true, false, 0.4f);
     sample_add_run(s, "rollout", false, false, 0.3f);
-    check_golden("methods.txt", s, &o);
+    shown_golden("methods.txt", s, &o);
     o.color = TKR_COLOR_24BIT;
-    check_golden("methods-24bit.txt", s, &o);
+    shown_golden("methods-24bit.txt", s, &o);
     memory_free(s);
 }
 
@@ -154,22 +85,22 @@ static void test_terminal__matches_golden_files_of_generation(void **state)
     for (int color = 0; color < 4; color++) {
         o.color = (tkr_color)color;
         snprintf(name, sizeof name, "generation-%s.txt", colors[color]);
-        check_golden(name, s, &o);
+        shown_golden(name, s, &o);
     }
     o.color = TKR_COLOR_NONE;
     o.width = 40;
-    check_golden("generation-40.txt", s, &o);
+    shown_golden("generation-40.txt", s, &o);
     o.ascii = true;
-    check_golden("generation-40-ascii.txt", s, &o);
+    shown_golden("generation-40-ascii.txt", s, &o);
     o = tkr_terminal_options_defaults();
     o.ascii = o.is_brief = true;
-    check_golden("generation-brief-ascii.txt", s, &o);
+    shown_golden("generation-brief-ascii.txt", s, &o);
     sample_add_run(s, "occlusion", false, false, 0.3f);
     s->arrays[1].size = s->arrays[0].size;
     for (size_t i = 0; i < s->arrays[0].size; i++)
         s->scores[1][i] = fabsf(s->scores[0][i]);
     o = tkr_terminal_options_defaults();
-    check_golden("generation-methods.txt", s, &o);
+    shown_golden("generation-methods.txt", s, &o);
     memory_free(s);
 }
 
@@ -180,13 +111,13 @@ static void test_terminal__matches_golden_files_of_one_step(void **state)
     tkr_terminal_options o = tkr_terminal_options_defaults();
     sample_house(s);
     sample_keep_step(s, 3);
-    check_golden("step.txt", s, &o);
+    shown_golden("step.txt", s, &o);
     o.ascii = true;
     o.special = TKR_SPECIAL_SHOW;
-    check_golden("step-ascii.txt", s, &o);
+    shown_golden("step-ascii.txt", s, &o);
     o = tkr_terminal_options_defaults();
     o.color = TKR_COLOR_24BIT;
-    check_golden("step-24bit.txt", s, &o);
+    shown_golden("step-24bit.txt", s, &o);
     memory_free(s);
 }
 
@@ -204,9 +135,9 @@ static void test_terminal__no_line_is_wider_than_the_terminal(void **state)
             tkr_terminal_options o = tkr_terminal_options_defaults();
             o.width = width;
             o.color = TKR_COLOR_24BIT;
-            char *text = show(s, &o);
-            strip_colors(text);
-            check_widths(text, (size_t)width);
+            char *text = shown_text(s, &o);
+            shown_strip(text);
+            shown_widths(text, (size_t)width);
             memory_free(text);
         }
     memory_free(s);
@@ -226,15 +157,15 @@ static void test_terminal__hostile_text_is_shown_never_obeyed(void **state)
             o.style = (tkr_style)style;
             o.color = TKR_COLOR_24BIT;
             s->result.feature_kind = tokens ? "tokens" : "words";
-            char *text = show(s, &o);
-            strip_colors(text);
+            char *text = shown_text(s, &o);
+            shown_strip(text);
             for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
                 assert_null(strstr(text, hidden[i]));
             if (style != TKR_STYLE_PLAIN)
                 assert_non_null(strstr(text, "⟨80 FF⟩"));
             assert_non_null(strstr(text, "␛[31mred"));
             assert_non_null(strstr(text, "⟨U+202E⟩evil"));
-            check_widths(text, 80);
+            shown_widths(text, 80);
             memory_free(text);
         }
     memory_free(s);
@@ -247,9 +178,9 @@ static void test_terminal__hostile_text_matches_its_golden_file(void **state)
     sample *s = NEW(sample, 1);
     tkr_terminal_options o = tkr_terminal_options_defaults();
     sample_init(s, HOSTILE, words, 4);
-    check_golden("hostile.txt", s, &o);
+    shown_golden("hostile.txt", s, &o);
     o.ascii = true;
-    check_golden("hostile-ascii.txt", s, &o);
+    shown_golden("hostile-ascii.txt", s, &o);
     memory_free(s);
 }
 
@@ -263,8 +194,8 @@ static void test_terminal__a_word_longer_than_the_line_is_cut(void **state)
     const sample_word words[] = {{text, 2}};
     sample_init(s, text, words, 1);
     tkr_terminal_options o = tkr_terminal_options_defaults();
-    char *shown = show(s, &o);
-    check_widths(shown, 80);
+    char *shown = shown_text(s, &o);
+    shown_widths(shown, 80);
     size_t letters = 0;
     for (const char *at = shown; *at; at++)
         letters += *at == 'a';
@@ -280,11 +211,11 @@ static void test_terminal__says_when_the_check_contradicts_the_method(void **sta
     tkr_terminal_options o = tkr_terminal_options_defaults();
     o.width = 200;
     sample_plot(s);
-    char *agrees = show(s, &o);
+    char *agrees = shown_text(s, &o);
     assert_non_null(strstr(agrees, "\"superb\" pushes hardest towards POSITIVE (+2.91); \"thin\" pushes hardest away (−1.87)."));
     assert_non_null(strstr(agrees, "Checked: without \"superb\", p(POSITIVE) falls from 0.98 to 0.44."));
     s->checked[0].after = 0.99;
-    char *contradicts = show(s, &o);
+    char *contradicts = shown_text(s, &o);
     assert_null(strstr(contradicts, "pushes hardest towards"));
     assert_non_null(strstr(contradicts, "Checked: removing \"superb\" does not lower p(POSITIVE) (0.98 to 0.99)"));
     memory_free(agrees);
@@ -299,13 +230,13 @@ static void test_terminal__numbers_that_round_to_nothing_are_0(void **state)
     tkr_terminal_options o = tkr_terminal_options_defaults();
     sample_plot(s);
     s->scores[0][0] = -0.0001f;
-    char *text = show(s, &o);
+    char *text = shown_text(s, &o);
     assert_null(strstr(text, "−0.00"));
     assert_null(strstr(text, "+0.00"));
     memory_free(text);
     for (size_t i = 0; i < s->result.feature_count; i++)
         s->scores[0][i] = 0;
-    text = show(s, &o);
+    text = shown_text(s, &o);
     assert_non_null(strstr(text, "every score is 0"));
     memory_free(text);
     memory_free(s);
@@ -321,7 +252,7 @@ static void test_terminal__regression_has_no_probability(void **state)
     s->targets[0].label = "LABEL_0";
     s->targets[0].probability = s->predictions[0].probability = (double)NAN;
     s->checked[0] = (tkr_checked){"ig", "mask", "logit", 9, 2.01, -0.35};
-    char *text = show(s, &o);
+    char *text = shown_text(s, &o);
     assert_int_equal(strncmp(text, "LABEL_0 +2.01 · why?", strlen("LABEL_0 +2.01 · why?")), 0);
     assert_non_null(strstr(text, "logit(LABEL_0) falls from +2.01 to −0.35."));
     memory_free(text);
@@ -336,7 +267,7 @@ static void test_terminal__contrast_names_both_sides(void **state)
     sample_plot(s);
     s->targets[0].foil = "NEGATIVE";
     s->targets[0].value = 3.95;
-    char *text = show(s, &o);
+    char *text = shown_text(s, &o);
     assert_non_null(strstr(text, "POSITIVE over NEGATIVE +3.95"));
     assert_non_null(strstr(text, "\"+\" towards \"POSITIVE\" over \"NEGATIVE\", \"−\" the other way"));
     memory_free(text);
@@ -348,7 +279,7 @@ static void check_words(sample *s, const char *head, const char *sign, const cha
 {
     tkr_terminal_options o = tkr_terminal_options_defaults();
     o.width = 200;
-    char *text = show(s, &o);
+    char *text = shown_text(s, &o);
     if (strncmp(text, head, strlen(head)) != 0 || !strstr(text, sign) || !strstr(text, finding))
         fail_msg("wanted \"%s\", \"%s\" and \"%s\" in:\n%s", head, sign, finding, text);
     memory_free(text);
@@ -451,13 +382,13 @@ static void test_terminal__features_that_cannot_be_removed_are_named(void **stat
     for (size_t t = 0; t < 5; t++)
         *sample_cell(s, t, 0) = NAN;
     tkr_terminal_options o = tkr_terminal_options_defaults();
-    char *matrix = show(s, &o);
+    char *matrix = shown_text(s, &o);
     assert_non_null(strstr(matrix, "\n  translate\n")); /* its row stands, blank */
     assert_non_null(strstr(matrix, "  no score for \"translate\": ig cannot remove it (--removal)\n"));
     sample_keep_step(s, 3);
     for (size_t f = 0; f < 4; f++)
         s->scores[0][f] = NAN;
-    char *step = show(s, &o);
+    char *step = shown_text(s, &o);
     assert_non_null(strstr(step, "no score for \"translate\", \"English\", \"to\" and 1 more: ig cannot remove them"));
     assert_null(strstr(step, "not a number"));
     memory_free(matrix);
@@ -479,9 +410,9 @@ static void test_terminal__a_matrix_fits_and_hides_nothing(void **state)
             o.width = width;
             o.ascii = ascii;
             o.color = TKR_COLOR_24BIT;
-            char *text = show(s, &o);
-            strip_colors(text); /* fails on any control character */
-            check_widths(text, (size_t)width);
+            char *text = shown_text(s, &o);
+            shown_strip(text); /* fails on any control character */
+            shown_widths(text, (size_t)width);
             assert_non_null(strstr(text, "日本"));
             assert_non_null(strstr(text, ascii ? "<ESC>" : "␛"));
             assert_non_null(strstr(text, ascii ? "pneumon..." : "pneumonou…"));
@@ -505,7 +436,7 @@ static void test_terminal__several_targets_get_a_block_each(void **state)
     for (size_t i = 0; i < s->result.feature_count; i++)
         s->scores[0][s->result.feature_count + i] = -s->scores[0][i];
     s->arrays[0].size *= 2;
-    char *text = show(s, &o);
+    char *text = shown_text(s, &o);
     assert_non_null(strstr(text, "POSITIVE 0.98 · why?"));
     assert_non_null(strstr(text, "\nNEGATIVE 0.02 · why?"));
     assert_non_null(strstr(text, "\"thin\" pushes hardest towards NEGATIVE (+1.87)"));
@@ -520,11 +451,11 @@ static void test_terminal__special_tokens_fold_show_hide(void **state)
     sample *s = NEW(sample, 1);
     tkr_terminal_options o = tkr_terminal_options_defaults();
     sample_plot(s);
-    char *fold = show(s, &o);
+    char *fold = shown_text(s, &o);
     o.special = TKR_SPECIAL_SHOW;
-    char *shown = show(s, &o);
+    char *shown = shown_text(s, &o);
     o.special = TKR_SPECIAL_HIDE;
-    char *hidden = show(s, &o);
+    char *hidden = shown_text(s, &o);
     assert_non_null(strstr(fold, "special (2)"));
     assert_null(strstr(fold, "[CLS]"));
     assert_non_null(strstr(shown, "  [CLS]  The"));
@@ -544,7 +475,7 @@ static void test_terminal__ids_without_text_show_the_pieces(void **state)
     tkr_terminal_options o = tkr_terminal_options_defaults();
     sample_plot(s);
     s->result.inputs[0] = (result_input){0};
-    char *text = show(s, &o);
+    char *text = shown_text(s, &o);
     assert_non_null(strstr(text, "The  plot  is  thin  ,  but"));
     memory_free(text);
     memory_free(s);
