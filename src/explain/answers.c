@@ -118,6 +118,13 @@ static tkr_status fill_term(const question *q, term *t, size_t read, int32_t a, 
     int32_t top = logits_argmax(z, q->outputs_width, -1);
     *t = (term){.read = read, .f = {.measure = m, .link = q->link, .a = a < 0 ? top : a, .foil = -1}};
     t->f.rival = logits_argmax(z, q->outputs_width, t->f.a);
+    if (m == MEASURE_KL) {
+        real *clean = ARENA_NEW(q->arena, real, q->outputs_width);
+        if (!clean)
+            return fail_memory(error, "the clean answer", q->outputs_width);
+        memcpy(clean, z, q->outputs_width * sizeof *clean);
+        t->f.clean = clean;
+    }
     if (!q->foil.kind)
         return TKR_OK;
     t->f.foil = answer(&q->foil, k, top);
@@ -219,7 +226,7 @@ static tkr_status fill_target(question *q, size_t index, const size_t *reads, co
     target *t = &q->targets[index];
     term *terms = ARENA_NEW(q->arena, term, count);
     *t = (target){.id = target_name(q, index), .kind = kind_of(q, reads[0], count), .chosen_by = chosen_by(q), .terms = terms, .term_count = count};
-    t->measure = q->measure != MEASURE_COUNT ? q->measure : count > 1 ? MEASURE_LOGPROB : MEASURE_LOGIT;
+    t->measure = q->measure != MEASURE_COUNT ? q->measure : q->model->score ? MEASURE_SCORE : count > 1 ? MEASURE_LOGPROB : MEASURE_LOGIT;
     if (!terms || !t->id)
         return fail_memory(error, "targets", count);
     if (count > 1 && t->measure == MEASURE_PROB && q->model->task != TKR_TASK_QUESTION_ANSWERING) {

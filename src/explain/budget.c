@@ -6,20 +6,33 @@
 
 #include "base/failure.h"
 #include "base/size.h"
+#include "explain/replacement.h"
+#include "explain/external_question.h"
+#include "explain/variants_batch.h"
+
+/* Rows of the variants that are written down at a time. */
+static size_t bytes_of_lines(const question *q, uint64_t evaluations)
+{
+    size_t group = variants_group(q), count = evaluations < group ? (size_t)evaluations : group;
+    size_t of_row = sizeof(variant_row) * (removal_is_random(q->removal) ? 2 : 1), of_line = sizeof(variant_line) + q->reads * sizeof(uint32_t) + 256;
+    return count * (q->length * of_row + of_line);
+}
 
 /* Heap beside blocks and packs: graphs, batch arrays, result, remembered variants, what products borrow. */
-static size_t small_bytes(const question *q, size_t sequences, size_t targets, size_t runs, uint64_t variants)
+static size_t small_bytes(const question *q, size_t sequences, size_t targets, size_t runs, uint64_t evaluations)
 {
-    size_t per_row = 64, per_token = 512, fixed = (size_t)5 << 20; /* arenas grow by blocks of up to 1 MiB */
+    size_t per_row = 96, per_token = 512, fixed = (size_t)5 << 20; /* arenas grow by blocks of up to 1 MiB */
     size_t words = (q->feature_count + 63) / 64;
     size_t seeds = sequences * q->reads * model_outputs(q->model) * sizeof(real);
     size_t rows = sequences * q->length * per_row + q->length * per_token;
     size_t scores = runs * targets * (q->length + q->feature_count) * 16;
-    size_t remembered = (size_t)(variants + 64) * 4 * (words * 8 + targets * sizeof(score) + 1);
+    size_t of_scores = targets * sizeof(score), of_key = (words + 1) * sizeof(uint64_t);
+    size_t remembered = (size_t)(evaluations + 64) * 4 * (of_key + of_scores + 1);   /* the scorer's table ...    */
+    size_t asked = (size_t)evaluations * (of_key + of_scores + sizeof(variant) + 2 * sizeof(size_t)); /* and one request */
     size_t seeds_held = sequences * question_shape(q, sequences, true).seeds + question_shape(q, 1, true).seeds;
     size_t heads = seeds_held * q->reads * q->model->config.hidden * sizeof(real);
     size_t products = (size_t)pool_threads(q->session->threads) * gemm_scratch_bytes(q->model->kernels);
-    return fixed + seeds + heads + rows + scores + remembered + products + model_outputs(q->model) * 16;
+    return fixed + seeds + heads + rows + scores + remembered + asked + bytes_of_lines(q, evaluations) + products + model_outputs(q->model) * 16;
 }
 
 /* Bytes and work of a pass over `sequences` copies of the input. */
@@ -27,8 +40,18 @@ static tkr_status measure_pass(const question *q, size_t sequences, bool backwar
                                tkr_error *error)
 {
     pass_shape shape = question_shape(q, sequences, backward);
-    shape.hides = !backward && q->removal == REMOVAL_ATTN;
     pass *p = pass_new(q->session, &shape, error);
+    if (!p)
+        return error->code;
+    tkr_status status = pass_plan(p, block, packs, flops, error);
+    pass_free(p);
+    return status;
+}
+
+/* The same of the largest batch of variants. */
+static tkr_status measure_variants(const question *q, size_t sequences, size_t *block, size_t *packs, double *flops, tkr_error *error)
+{
+    pass *p = variants_batch_largest(q, sequences, error);
     if (!p)
         return error->code;
     tkr_status status = pass_plan(p, block, packs, flops, error);
@@ -41,11 +64,11 @@ static tkr_status fit(const question *q, size_t wanted, bool backward, size_t ro
                       double *flops, tkr_error *error)
 {
     size_t packs, n = wanted ? wanted : 1;
-    tkr_status status = measure_pass(q, n, backward, block, &packs, flops, error);
+    tkr_status status = backward ? measure_pass(q, n, true, block, &packs, flops, error) : measure_variants(q, n, block, &packs, flops, error);
     while (!status && *block > room && n > 1) {
         size_t guess = (size_t)((double)n * (double)room / (double)*block);
         n = guess < n && guess > 0 ? guess : n - 1 ? n / 2 : 1;
-        status = measure_pass(q, n, backward, block, &packs, flops, error);
+        status = backward ? measure_pass(q, n, true, block, &packs, flops, error) : measure_variants(q, n, block, &packs, flops, error);
     }
     *sequences = *block > room ? 0 : n;
     *flops /= (double)n;
@@ -105,8 +128,11 @@ static size_t most_held(const question *q, const method_spec *list, size_t count
 tkr_status plan_explain(const question *q, const method_spec *list, size_t count, tkr_plan *plan, run_plan_sizes *sizes,
                         tkr_error *error)
 {
+    if (q->model->score)
+        return external_plan(q, list, count, plan, sizes, error);
     const size_t targets = q->target_count;
-    demand scoring = {.evaluations = count, .at_once = count, .forward = count}, line = {0}; /* the finding's check scores one variant a method */
+    const size_t checks = count * check_draws(q);
+    demand scoring = {.evaluations = checks, .at_once = checks, .forward = checks}, line = {0};
     bool gradient = false;
     for (size_t i = 0; i < count; i++) {
         const method *m = list[i].method;
@@ -121,6 +147,10 @@ tkr_status plan_explain(const question *q, const method_spec *list, size_t count
     size_t most = score_wanted > line_wanted ? score_wanted : line_wanted;
     plan->bytes_results = small_bytes(q, most, targets, count, scoring.evaluations) + most_held(q, list, count, line_wanted);
     plan->bytes_weights = packs;
+    size_t of_removal = 0;
+    if (!status)
+        status = replacement_plan(q, &of_removal, error);
+    plan->bytes_results += of_removal;
     size_t fixed = held + clean_block + packs + (size_t)plan->bytes_results, budget = (size_t)q->session->options.memory_bytes;
     size_t room = budget > fixed ? budget - fixed : 0;
     if (!status)

@@ -13,4 +13,8 @@ typedef struct run_plan_sizes {
 tkr_status plan_explain(const question *q, const method_spec *list, size_t count, tkr_plan *plan, run_plan_sizes *sizes,
                         tkr_error *error);
 
+/* Variants that the check of one finding scores: several draws where the removal is random. */
+enum { CHECK_DRAWS_MOST = 20 };
+static inline size_t check_draws(const question *q) { return removal_is_random(q->removal) ? CHECK_DRAWS_MOST : 1; }
+
 #endif

@@ -6,6 +6,7 @@
  */
 #include "base/failure.h"
 #include "base/memory.h"
+#include "explain/external_question.h"
 #include "explain/record.h"
 #include "explain/site.h"
 #include "tensor/op.h"
@@ -112,6 +113,8 @@ static tkr_result *run_capture(tkr_session *s, const tkr_question *asked, const 
     arena *a = r ? arena_new(SIZE_MAX) : NULL;
     question q = {0};
     tkr_status status = a ? question_init(&q, s, asked, wish, a, error) : fail_memory(error, "a capture", 0);
+    if (!status && wish.gradient)
+        status = question_check_gradient(&q, "a gradient", error);
     if (!status && !(status = question_run(&q, wish, error))) {
         status = sites ? capture_in(&q, view_of(sites), r, error) : gradient_in(&q, r, error);
         if (!status)
@@ -159,6 +162,8 @@ static tkr_status generate_in(tkr_session *s, const tkr_question *asked, arena *
     all.output_text = NULL;
     all.output_ids = NULL;
     all.output_id_count = 0;
+    if (s->model->score)
+        return external_refuse("it puts out no text", error);
     if (s->model->task != TKR_TASK_NEXT_TOKEN && s->model->task != TKR_TASK_SEQUENCE_TO_SEQUENCE)
         return fail(error, TKR_E_USAGE_CAPABILITY, "model %s puts out no text", s->model->name);
     tkr_status status = question_init(&q, s, &all, (question_wish){.no_features = true}, a, error);

@@ -2,12 +2,14 @@
  * tkr_explain: understand the question, plan, run the methods, check the finding with one real forward pass, record.
  */
 #include <math.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/failure.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "explain/budget.h"
+#include "explain/external_question.h"
 #include "explain/record.h"
 #include "explain/relevance.h"
 
@@ -17,6 +19,8 @@ typedef struct sides {
     scorer *scorer[2];
     run_plan_sizes sizes[2];
     size_t count;
+    const char **left_out; /* [left_out_count] method of "all" or "fast", and why it cannot be asked, in turns */
+    size_t left_out_count;
 } sides;
 
 /* ---- one method ---- */
@@ -48,11 +52,17 @@ static tkr_status check_finite(const method_call *c, tkr_error *error)
     return TKR_OK;
 }
 
-static void undefine(const method_call *c, size_t index)
+static void undefine(const method_call *c, size_t t, size_t f)
 {
-    c->scores[index] = (double)NAN;
+    size_t n = c->q->feature_count;
+    c->scores[t * n + f] = (double)NAN;
     if (c->errors)
-        c->errors[index] = (double)NAN;
+        c->errors[t * n + f] = (double)NAN;
+    for (size_t other = 0; c->pairs && other < n; other++)
+        for (size_t turn = 0; turn < 2; turn++) {
+            size_t at = t * n * n + (turn ? other * n + f : f * n + other);
+            c->pairs[at] = c->pair_errors[at] = (double)NAN;
+        }
 }
 
 /* Scores that have no meaning: of later outputs, and of what the removal cannot take away. */
@@ -62,7 +72,7 @@ static void blank_undefined(const method_call *c)
     for (size_t t = 0; t < q->target_count; t++)
         for (size_t f = 0; f < q->feature_count; f++)
             if (!(c->method->scores_tokens ? question_sees(q, t, f) : question_removes(q, t, f)))
-                undefine(c, t * q->feature_count + f);
+                undefine(c, t, f);
 }
 
 static tkr_status make_call(method_call *c, size_t places, tkr_error *error)
@@ -80,8 +90,16 @@ static tkr_status make_call(method_call *c, size_t places, tkr_error *error)
         c->errors = ARENA_NEW(q->arena, double, q->target_count * q->feature_count);
     c->value = ARENA_NEW(q->arena, double, q->target_count);
     c->sum = ARENA_NEW(q->arena, double, q->target_count);
-    if (!c->id || !c->token_scores || !c->scores || !c->base || !c->value || !c->sum ||
-        (c->method->is_sampled && !c->errors))
+    if (c->method->scores_pairs) {
+        size_t pairs = q->target_count * q->feature_count * q->feature_count;
+        c->pairs = ARENA_NEW(q->arena, double, pairs);
+        c->pair_errors = ARENA_NEW(q->arena, double, pairs);
+    }
+    size_t details = q->target_count * method_details(c->method);
+    c->details = details ? ARENA_NEW(q->arena, double, details) : NULL;
+    for (size_t i = 0; c->details && i < details; i++)
+        c->details[i] = (double)NAN;
+    if (!c->id || arena_failed(q->arena))
         return fail_memory(error, "scores", q->length);
     for (size_t t = 0; t < q->target_count; t++) {
         c->base[t] = (double)NAN;
@@ -134,6 +152,11 @@ static void subtract(method_call *a, const method_call *b)
         a->scores[i] -= b->scores[i];
     for (size_t i = 0; a->ledger && i < RELEVANCE_PART_COUNT; i++)
         a->ledger[i] -= b->ledger[i];
+    for (size_t i = 0; a->pairs && i < a->q->feature_count * a->q->feature_count; i++) {
+        a->pairs[i] -= b->pairs[i];
+        a->pair_errors[i] = hypot(a->pair_errors[i], b->pair_errors[i]);
+    }
+    a->is_exact = a->is_exact && b->is_exact;
     for (size_t i = 0; a->errors && i < a->q->feature_count; i++) /* as if the draws of the two sides were independent */
         a->errors[i] = hypot(a->errors[i], b->errors[i]);
     a->base[0] -= b->base[0];
@@ -154,7 +177,8 @@ static tkr_status run_method(const sides *s, const method_spec *spec, tkr_result
     tkr_status status = TKR_OK;
     for (size_t i = 0; !status && i < s->count; i++) {
         calls[i] = (method_call){.q = &s->q[i], .scorer = s->scorer[i], .method = spec->method, .id = id, .arguments = spec->arguments,
-                                 .gradient_sequences = s->sizes[i].gradient_sequences, .result = r, .special = (double)NAN};
+                                 .gradient_sequences = s->sizes[i].gradient_sequences,
+                                 .score_sequences = s->sizes[i].score_sequences, .result = r, .special = (double)NAN};
         status = run_side(&calls[i], error);
     }
     if (!status && s->count == 2)
@@ -183,31 +207,40 @@ static size_t top_feature(const tkr_array *scores)
     return best != SIZE_MAX && scores->data[best] > 0 ? best : strongest;
 }
 
+/* One side's score of its first target without a feature: the mean over draws where the removal is random. */
+static tkr_status score_side_without(const question *q, scorer *from, size_t dropped, score *out, tkr_error *error)
+{
+    const size_t words = scorer_words(from), draws = check_draws(q);
+    uint64_t *masks = NEW(uint64_t, draws * words);
+    score *scores = NEW(score, draws * q->target_count);
+    uint32_t number[CHECK_DRAWS_MOST];
+    tkr_status status = masks && scores ? TKR_OK : fail_memory(error, "the check of the finding", words);
+    for (uint32_t d = 0; !status && d < draws; d++) {
+        coalition_fill(masks + d * words, q->feature_count);
+        coalition_drop(masks + d * words, dropped);
+        number[d] = d;
+    }
+    if (!status)
+        status = scorer_score(from, "check", masks, number, draws, SCORE_ANSWER, scores, error);
+    *out = (score){0};
+    for (size_t d = 0; !status && d < draws; d++) {
+        out->value += scores[d * q->target_count].value / (double)draws;
+        out->probability += scores[d * q->target_count].probability / (double)draws;
+    }
+    memory_free(masks);
+    memory_free(scores);
+    return status;
+}
+
 /* Score of the first target without one feature. */
 static tkr_status score_without(const sides *s, size_t dropped, score *out, tkr_error *error)
 {
-    const question *q = &s->q[0];
-    *out = (score){0};
-    for (size_t i = 0; i < s->count; i++) {
-        size_t words = scorer_words(s->scorer[i]);
-        uint64_t *mask = NEW(uint64_t, words);
-        score *scores = NEW(score, s->q[i].target_count);
-        tkr_status status = mask && scores ? TKR_OK : fail_memory(error, "the check of the finding", words);
-        if (!status) {
-            coalition_fill(mask, q->feature_count);
-            coalition_drop(mask, dropped);
-            status = scorer_score(s->scorer[i], "check", mask, 1, scores, error);
-        }
-        if (!status && i == 0)
-            *out = scores[0];
-        else if (!status)
-            out->value -= scores[0].value;
-        memory_free(mask);
-        memory_free(scores);
-        if (status)
-            return status;
-    }
-    return TKR_OK;
+    score foil = {0};
+    tkr_status status = score_side_without(&s->q[0], s->scorer[0], dropped, out, error);
+    if (!status && s->count == 2)
+        status = score_side_without(&s->q[1], s->scorer[1], dropped, &foil, error);
+    out->value -= foil.value;
+    return status;
 }
 
 static tkr_status check_finding(const sides *s, tkr_result *r, tkr_error *error)
@@ -220,7 +253,7 @@ static tkr_status check_finding(const sides *s, tkr_result *r, tkr_error *error)
         if (top == SIZE_MAX || !question_removes(q, 0, top))
             continue;
         status = score_without(s, top, &without, error);
-        bool by_probability = q->link != LINK_NONE && !r->targets[0].foil;
+        bool by_probability = q->link != LINK_NONE && !r->targets[0].foil && measure_has_gradient(q->targets[0].measure);
         tkr_checked checked = {.method = r->runs[m].facts.id,
                                .removal = removal_id(q->removal),
                                .measure = by_probability ? "probability" : measure_id(q->targets[0].measure),
@@ -257,6 +290,26 @@ static bool any_gradient(const method_spec *list, size_t count)
         if (list[i].method->needs == NEEDS_GRADIENT)
             return true;
     return false;
+}
+
+/* The list of methods.  An external model has a default of its own, and of "all" and "fast" those that suit it. */
+static tkr_status read_methods(const tkr_model *m, const char *text, arena *a, method_spec **list, size_t *count, tkr_error *error)
+{
+    size_t kept = 0;
+    tkr_status status = methods_parse(text || !m->score ? text : "occlusion", a, list, count, error);
+    for (size_t i = 0; !status && m->score && i < *count; i++) {
+        const method_spec *spec = &(*list)[i];
+        char what[METHOD_ID_ROOM + 32];
+        if (spec->method->needs == NEEDS_FORWARD && !(spec->is_by_group && spec->method->draws_tokens))
+            (*list)[kept++] = *spec;
+        else if (!spec->is_by_group) {
+            snprintf(what, sizeof what, "%s needs %s", spec->method->facts.id, spec->method->facts.needs);
+            status = external_refuse(what, error);
+            fail_field(error, "methods", -1, 0);
+        }
+    }
+    *count = m->score ? kept : *count;
+    return status;
 }
 
 /* Understand the question, as two when the sides of a contrast need inputs of their own. */
@@ -331,17 +384,73 @@ static tkr_status add_plans(sides *s, const method_spec *list, size_t count, tkr
     return status;
 }
 
-static tkr_status plan_sides(sides *s, method_spec *list, size_t count, tkr_plan *plan, tkr_error *error)
+/* Fill in what the question decides.  Can the method be asked? */
+static tkr_status settle(sides *s, method_spec *spec, tkr_error *error)
 {
-    for (size_t i = 0; i < count; i++) {
-        const method *m = list[i].method;
-        if (s->q[0].is_deep && !m->at_any_site)
-            return refuse_site(&s->q[0], m, error);
-        if (s->count == 2 && !method_is_signed(m, &list[i].arguments))
-            return refuse_contrast(&list[i], error);
-        if (m->settle)
-            m->settle(&s->q[0], &list[i].arguments);
+    const method *m = spec->method;
+    if (s->q[0].is_deep && !m->at_any_site)
+        return refuse_site(&s->q[0], m, error);
+    if (s->count == 2 && !method_is_signed(m, &spec->arguments))
+        return refuse_contrast(spec, error);
+    if (m->needs == NEEDS_GRADIENT && question_check_gradient(&s->q[0], m->facts.id, error))
+        return error->code;
+    if (m->settle)
+        m->settle(&s->q[0], &spec->arguments);
+    for (size_t k = 0; m->check && k < s->count; k++)
+        if (m->check(&s->q[k], &spec->arguments, error))
+            return error->code;
+    return TKR_OK;
+}
+
+static bool may_leave_out(const method_spec *spec, const tkr_error *error)
+{
+    return spec->is_by_group && (error->code == TKR_E_USAGE_CAPABILITY || error->code == TKR_E_LIMIT_EVALS);
+}
+
+/* A method that nobody named goes without; the result says why. */
+static tkr_status leave_out(sides *s, const method_spec *spec, size_t most, tkr_error *error)
+{
+    arena *a = s->q[0].arena;
+    if (!s->left_out)
+        s->left_out = ARENA_NEW(a, const char *, 2 * most);
+    char *why = arena_copy_text(a, view_of(error->message));
+    if (!s->left_out || !why)
+        return fail_memory(error, "a list of methods", most);
+    s->left_out[2 * s->left_out_count] = spec->method->facts.id;
+    s->left_out[2 * s->left_out_count++ + 1] = why;
+    tkr_error_clear(error);
+    return TKR_OK;
+}
+
+static tkr_status settle_methods(sides *s, method_spec *list, size_t *count, tkr_error *error)
+{
+    size_t asked = *count, kept = 0;
+    for (size_t i = 0; i < asked; i++) {
+        if (!settle(s, &list[i], error))
+            list[kept++] = list[i];
+        else if (!may_leave_out(&list[i], error) || (i + 1 == asked && kept == 0) || leave_out(s, &list[i], asked, error))
+            return error->code;
     }
+    *count = kept;
+    return TKR_OK;
+}
+
+static tkr_status record_left_out(const sides *s, tkr_result *r, tkr_error *error)
+{
+    tkr_status status = TKR_OK;
+    for (size_t i = 0; !status && i < s->left_out_count; i++) {
+        char help[METHOD_ID_ROOM + 8];
+        snprintf(help, sizeof help, "-M %s", s->left_out[2 * i]);
+        status = result_add_warning(r, "method.left_out", s->left_out[2 * i], s->left_out[2 * i + 1], help, error);
+    }
+    return status;
+}
+
+static tkr_status plan_sides(sides *s, method_spec *list, size_t *asked, tkr_plan *plan, tkr_error *error)
+{
+    if (settle_methods(s, list, asked, error))
+        return error->code;
+    const size_t count = *asked;
     const tkr_plan begun = *plan;
     tkr_status status = add_plans(s, list, count, plan, error);
     if (status != TKR_E_LIMIT_MEMORY || s->q[0].most_seeds == 1)
@@ -382,17 +491,19 @@ static tkr_status explain_in(tkr_session *session, const tkr_question *asked, co
     size_t count = 0;
     tkr_plan plan = {.bytes = held};
     sides *s = ARENA_NEW(a, sides, 1);
-    tkr_status status = s ? methods_parse(methods, a, &list, &count, error) : fail_memory(error, "an explanation", sizeof *s);
+    tkr_status status = s ? read_methods(session->model, methods, a, &list, &count, error) : fail_memory(error, "an explanation", sizeof *s);
     if (!status)
         status = init_sides(s, session, asked, a, error);
     if (!status)
-        status = plan_sides(s, list, count, &plan, error);
+        status = plan_sides(s, list, &count, &plan, error);
     if (!status)
         status = run_sides(s, any_gradient(list, count), error);
     if (!status)
         status = record_sides(s, r, error);
     if (!status)
         status = run_methods(s, list, count, r, error);
+    if (!status)
+        status = record_left_out(s, r, error);
     if (!status)
         status = record_identity(r, &s->q[0], methods, error);
     for (size_t i = 0; s && i < 2; i++)
@@ -440,11 +551,11 @@ tkr_status tkr_plan_explain(tkr_session *s, const tkr_question *asked, const cha
     method_spec *list = NULL;
     size_t count = 0;
     sides *both = a ? ARENA_NEW(a, sides, 1) : NULL;
-    tkr_status status = both ? methods_parse(methods, a, &list, &count, error) : fail_memory(error, "the plan", 0);
+    tkr_status status = both ? read_methods(s->model, methods, a, &list, &count, error) : fail_memory(error, "the plan", 0);
     if (!status)
         status = init_sides(both, s, asked, a, error);
     if (!status)
-        status = plan_sides(both, list, count, plan, error);
+        status = plan_sides(both, list, &count, plan, error);
     arena_free(a);
     return status;
 }

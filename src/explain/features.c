@@ -1,24 +1,16 @@
 /*
  * Features: which tokens are scored and removed together.
  *
- * Template tokens and special tokens that the user wrote ([MASK], [SEP]) are never features and never removed; an unknown
- * word is one.  Words are the pre-tokenizer's pieces, parted at white space; sentences end after . ! ? (and closing marks) before white space; lines at
- * line breaks; spans are given as JSON pairs of byte offsets and need not cover the text.
+ * Template tokens, special tokens that the user wrote ([MASK], [SEP]) and fixed context are never features and never removed; an
+ * unknown word is one.  Words are the pre-tokenizer's pieces, parted at white space; sentences end after . ! ? (and closing marks)
+ * before white space; lines at line breaks; spans are given as JSON pairs of byte offsets and need not cover the text.
  */
-#include <jansson.h>
-
 #include "base/failure.h"
-#include "base/json.h"
-#include "base/utf8.h"
-#include "explain/question.h"
+#include "explain/spans.h"
 
-enum { FEATURES_MOST = 2048 };
 static const uint32_t NO_FEATURE = UINT32_MAX;
 
-/* A stretch of one text that is one feature. */
-typedef struct stretch {
-    int64_t begin, end;
-} stretch;
+static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 /* Some decoders have one token for unknown, begin and end: that is no word. */
 static bool is_only_unknown(const question *q, int32_t id)
@@ -39,7 +31,7 @@ static bool outputs_are_players(const question *q)
 static bool is_player(const question *q, size_t i)
 {
     const tkr_token *t = &q->tokens[i];
-    if (t->is_template || (i >= q->input_length && !outputs_are_players(q)))
+    if (t->is_template || (q->is_context && q->is_context[i]) || (i >= q->input_length && !outputs_are_players(q)))
         return false;
     return t->special == TKR_SPECIAL_NONE || (t->special == TKR_SPECIAL_UNK && is_only_unknown(q, t->id));
 }
@@ -61,8 +53,6 @@ static size_t group_tokens(question *q)
     return count;
 }
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 /* Is there white space between what bytes [begin, end) already say and byte `at`, or first thing there? */
 static bool is_parted(view text, int64_t begin, int64_t end, int64_t at)
 {
@@ -80,7 +70,7 @@ static bool is_parted(view text, int64_t begin, int64_t end, int64_t at)
 
 /* Does token i go on with the word that token `first` began?  Some tokenizers have no pre-tokenizer and call a whole text one
  * word: white space parts it all the same.  Without a text, a piece that begins with "##" goes on. */
-static bool continues_word(const question *q, size_t first, size_t i)
+bool question_continues_word(const question *q, size_t first, size_t i)
 {
     const tkr_token *now = &q->tokens[i], *before = &q->tokens[i - 1];
     if (!has_bytes(q, i) && !has_bytes(q, i - 1))
@@ -96,7 +86,7 @@ static size_t group_words(question *q)
     for (size_t i = 0; i < q->length; i++) {
         if (!is_player(q, i))
             continue;
-        bool joins = i > 0 && is_player(q, i - 1) && continues_word(q, first, i);
+        bool joins = i > 0 && is_player(q, i - 1) && question_continues_word(q, first, i);
         first = joins ? first : i;
         q->feature_of[i] = joins ? q->feature_of[i - 1] : count++;
     }
@@ -149,60 +139,12 @@ static size_t group_stretches(question *q, size_t (*end_of)(view text, size_t at
     return count;
 }
 
-static tkr_status span_error(const stretch *spans, size_t index, view text, tkr_error *error)
-{
-    const stretch s = spans[index];
-    if (s.begin < 0 || s.end > (int64_t)text.size)
-        return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) leaves the text (%zu bytes)", index, (long long)s.begin,
-                    (long long)s.end, text.size);
-    if (s.end <= s.begin)
-        return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) is empty", index, (long long)s.begin, (long long)s.end);
-    for (int end = 0; end < 2; end++) {
-        int64_t at = end ? s.end : s.begin;
-        if (at < (int64_t)text.size && ((unsigned char)text.data[at] & 0xC0) == 0x80)
-            return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) splits a character at byte %lld", index,
-                        (long long)s.begin, (long long)s.end, (long long)at);
-    }
-    for (size_t other = 0; other < index; other++)
-        if (spans[other].begin < s.end && s.begin < spans[other].end)
-            return fail(error, TKR_E_INPUT_SPAN, "span %zu [%lld, %lld) overlaps span %zu [%lld, %lld)", index,
-                        (long long)s.begin, (long long)s.end, other, (long long)spans[other].begin,
-                        (long long)spans[other].end);
-    return TKR_OK;
-}
-
-/* Read [[begin, end], ...] (an object {"spans": ...} is allowed too). */
-static tkr_status read_spans(question *q, view json, stretch **spans, size_t *count, tkr_error *error)
-{
-    json_t *root = json_parse_any(json, "spans", &json_user_input, JSON_PLAIN, error);
-    if (!root)
-        return error->code;
-    const json_t *list = json_is_object(root) ? json_object_get(root, "spans") : root;
-    tkr_status status = TKR_OK;
-    *count = json_array_size(list);
-    if (!json_is_array(list) || *count == 0 || *count > FEATURES_MOST)
-        status = fail(error, TKR_E_INPUT_SPAN, "spans must be a list of 1 to %d pairs [begin, end] of byte offsets", FEATURES_MOST);
-    else if (!(*spans = ARENA_NEW(q->arena, stretch, *count)))
-        status = fail_memory(error, "spans", *count);
-    for (size_t i = 0; !status && i < *count; i++) {
-        const json_t *pair = json_array_get(list, i), *begin = json_array_get(pair, 0), *end = json_array_get(pair, 1);
-        if (json_array_size(pair) != 2 || !json_is_integer(begin) || !json_is_integer(end)) {
-            status = fail(error, TKR_E_INPUT_SPAN, "span %zu is not a pair [begin, end] of whole numbers", i);
-            break;
-        }
-        (*spans)[i] = (stretch){json_integer_value(begin), json_integer_value(end)};
-        status = span_error(*spans, i, q->texts[0], error);
-    }
-    json_decref(root);
-    return status;
-}
-
 /* A token belongs to the first span it shares a byte with; spans without tokens vanish. */
 static tkr_status group_spans(question *q, view json, size_t *count, tkr_error *error)
 {
-    stretch *spans = NULL;
+    span *spans = NULL;
     size_t span_count = 0;
-    tkr_status status = read_spans(q, json, &spans, &span_count, error);
+    tkr_status status = spans_read(q, json, "features", &spans, &span_count, error);
     if (status)
         return status;
     uint32_t *number = ARENA_NEW(q->arena, uint32_t, span_count);
@@ -210,11 +152,10 @@ static tkr_status group_spans(question *q, view json, size_t *count, tkr_error *
         return fail_memory(error, "spans", span_count);
     *count = 0;
     for (size_t i = 0; i < q->length; i++) {
-        if (!is_player(q, i) || text_of(q, i) != 0)
+        if (!is_player(q, i))
             continue;
-        const tkr_token *t = &q->tokens[i];
         for (size_t s = 0; s < span_count; s++)
-            if (t->begin < spans[s].end && spans[s].begin < t->end) {
+            if (span_has(spans[s], q, i)) {
                 if (number[s] == 0)
                     number[s] = (uint32_t)++*count;
                 q->feature_of[i] = number[s] - 1;
@@ -225,15 +166,6 @@ static tkr_status group_spans(question *q, view json, size_t *count, tkr_error *
 }
 
 /* ---- from group numbers to features ---- */
-
-/* Byte-level tokens bring the space before a word along: a label begins after it, unless there is nothing else. */
-static void trim_space(view text, int64_t *begin, int64_t end)
-{
-    int64_t at = *begin;
-    while (at < end && is_space(text.data[at]))
-        at++;
-    *begin = at < end ? at : *begin;
-}
 
 /* The user's bytes from the first to the last member; for ids the vocabulary entries. */
 static void describe(question *q, feature *f)
@@ -246,7 +178,7 @@ static void describe(question *q, feature *f)
         f->end = q->tokens[last].end;
         if (f->end < f->begin)
             f->end = f->begin;
-        trim_space(q->texts[f->text], &f->begin, f->end);
+        span_trim(q->texts[f->text], &f->begin, f->end);
         f->label = view_slice(q->texts[f->text], (size_t)f->begin, (size_t)f->end);
         return;
     }
@@ -261,23 +193,26 @@ static void describe(question *q, feature *f)
     buffer_fini(&joined);
 }
 
+/* Members by counting: one feature's after the other's, ascending. */
 static tkr_status collect(question *q, size_t count, tkr_error *error)
 {
     q->features = ARENA_NEW(q->arena, feature, count);
-    uint32_t *members = ARENA_NEW(q->arena, uint32_t, q->length);
-    if (!q->features || !members)
+    uint32_t *members = ARENA_NEW(q->arena, uint32_t, q->length), **next = ARENA_NEW(q->arena, uint32_t *, count);
+    if (!q->features || !members || !next)
         return fail_memory(error, "features", count);
     q->feature_count = count;
-    size_t used = 0;
+    for (size_t i = 0; i < q->length; i++)
+        if (q->feature_of[i] != NO_FEATURE)
+            q->features[q->feature_of[i]].count++;
     for (size_t f = 0; f < count; f++) {
-        q->features[f].members = members + used;
-        for (size_t i = 0; i < q->length; i++)
-            if (q->feature_of[i] == f) {
-                members[used++] = (uint32_t)i;
-                q->features[f].count++;
-            }
-        describe(q, &q->features[f]);
+        q->features[f].members = next[f] = members;
+        members += q->features[f].count;
     }
+    for (size_t i = 0; i < q->length; i++)
+        if (q->feature_of[i] != NO_FEATURE)
+            *next[q->feature_of[i]]++ = (uint32_t)i;
+    for (size_t f = 0; f < count; f++)
+        describe(q, &q->features[f]);
     return arena_failed(q->arena) ? fail_memory(error, "features", count) : TKR_OK;
 }
 
@@ -335,9 +270,16 @@ tkr_status features_find(question *q, tkr_error *error)
     for (size_t i = 0; i < q->length; i++)
         q->feature_of[i] = NO_FEATURE;
     size_t count = 0;
-    tkr_status status = group(q, kind, &count, error);
+    tkr_status status = context_find(q, error);
+    if (!status)
+        status = group(q, kind, &count, error);
     if (status)
         return status;
+    if (count == 0 && q->is_context) {
+        fail(error, TKR_E_INPUT_EMPTY, "everything is fixed context: no token is left to explain");
+        fail_field(error, "context", -1, 0);
+        return error->code;
+    }
     if (count == 0 || is_blank(q))
         return fail(error, TKR_E_INPUT_EMPTY, "the text has no token to explain");
     if (count > FEATURES_MOST)

@@ -58,6 +58,8 @@ static tkr_status read_text(question *q, tkr_error *error)
         q->tokens[i] = e->tokens[i];
         q->ids[i] = e->tokens[i].id;
         q->types[i] = e->tokens[i].segment;
+        if (e->words && !(q->tokens[i].raw = arena_copy_text(q->arena, view_of(e->tokens[i].raw))))
+            status = fail_memory(error, "words", q->length);
     }
     tkr_encoding_free(e);
     return status;

@@ -4,6 +4,7 @@
  */
 #include "explain/measure.h"
 
+#include <assert.h>
 #include <math.h>
 
 static const struct {
@@ -16,6 +17,8 @@ static const struct {
 
 const char *measure_id(measure m) { return measures[m].id; }
 const char *measure_unit(measure m) { return measures[m].unit; }
+
+bool measure_has_gradient(measure m) { return m != MEASURE_ENTROPY && m != MEASURE_KL; }
 
 bool measure_find(view name, measure *out)
 {
@@ -54,6 +57,8 @@ static double sigmoid(double z) { return z >= 0 ? 1 / (1 + exp(-z)) : exp(z) / (
 
 static double log_probability(link l, const real *z, size_t outputs, int32_t a)
 {
+    if (l == LINK_GIVEN)
+        return log((double)z[a]);
     return l == LINK_SIGMOID ? log_sigmoid((double)z[a]) : (double)z[a] - log_sum_exp(z, outputs, -1);
 }
 
@@ -66,16 +71,64 @@ static double mean_of_others(const real *z, size_t outputs, int32_t a)
     return sum / (double)(outputs - 1);
 }
 
+/* p log q; 0 where p is. */
+static double weighted(double log_p, double log_q)
+{
+    double p = exp(log_p);
+    return p > 0 ? p * log_q : 0;
+}
+
+/* Entropy of the coin with probability sigmoid(z). */
+static double coin_entropy(double z)
+{
+    double on = log_sigmoid(z), off = log_sigmoid(-z);
+    return -weighted(on, on) - weighted(off, off);
+}
+
+static double coin_divergence(double clean, double z)
+{
+    double on = log_sigmoid(clean), off = log_sigmoid(-clean);
+    return weighted(on, on - log_sigmoid(z)) + weighted(off, off - log_sigmoid(-z));
+}
+
+/* Of one answer among all: log p from logits and the log of their sum, or from probabilities. */
+static double log_of_all(link l, const real *z, size_t outputs) { return l == LINK_SOFTMAX ? log_sum_exp(z, outputs, -1) : 0; }
+static double log_one(link l, double z, double all) { return l == LINK_SOFTMAX ? z - all : log(z); }
+
+static double answer_entropy(link l, const real *z, size_t outputs)
+{
+    double all = log_of_all(l, z, outputs), entropy = 0;
+    for (size_t i = 0; i < outputs; i++) {
+        double log_p = log_one(l, (double)z[i], all);
+        entropy -= weighted(log_p, log_p);
+    }
+    return entropy;
+}
+
+static double answer_divergence(link l, const real *clean, const real *z, size_t outputs)
+{
+    double all_clean = log_of_all(l, clean, outputs), all = log_of_all(l, z, outputs), sum = 0;
+    for (size_t i = 0; i < outputs; i++) {
+        double log_p = log_one(l, (double)clean[i], all_clean);
+        sum += weighted(log_p, log_p - log_one(l, (double)z[i], all));
+    }
+    return sum;
+}
+
 static double value_of(const measured *f, const real *z, size_t outputs, int32_t a, int32_t rival)
 {
     double za = (double)z[a];
+    bool single = f->link == LINK_SIGMOID;
     switch (f->measure) {
-    case MEASURE_PROB: return exp(log_probability(f->link, z, outputs, a));
+    case MEASURE_PROB: return link_probability(f->link, z, outputs, (size_t)a);
     case MEASURE_LOGPROB: return log_probability(f->link, z, outputs, a);
-    case MEASURE_LOGODDS: return f->link == LINK_SIGMOID ? za : za - log_sum_exp(z, outputs, a);
+    case MEASURE_LOGODDS: return single ? za : za - log_sum_exp(z, outputs, a);
     case MEASURE_MARGIN: return za - (double)z[rival];
     case MEASURE_MEANFOIL: return za - mean_of_others(z, outputs, a);
+    case MEASURE_ENTROPY: return single ? coin_entropy(za) : answer_entropy(f->link, z, outputs);
+    case MEASURE_KL: return single ? coin_divergence((double)f->clean[a], za) : answer_divergence(f->link, f->clean, z, outputs);
     case MEASURE_LOGIT:
+    case MEASURE_SCORE:
     case MEASURE_COUNT: break;
     }
     return za;
@@ -131,7 +184,10 @@ static void add_gradient(const measured *f, const real *z, size_t outputs, int32
         seed[rival] -= (real)sign;
         return;
     case MEASURE_MEANFOIL: add_mean_seed(seed, outputs, a, sign); return;
+    case MEASURE_ENTROPY:
+    case MEASURE_KL: assert(measure_has_gradient(f->measure)); return;
     case MEASURE_LOGIT:
+    case MEASURE_SCORE:
     case MEASURE_COUNT: break;
     }
     seed[a] += (real)sign;
@@ -148,6 +204,8 @@ void measure_gradient(const measured *f, const real *z, size_t outputs, real *se
 
 double link_probability(link l, const real *z, size_t outputs, size_t a)
 {
+    if (l == LINK_GIVEN)
+        return (double)z[a];
     return l == LINK_NONE ? (double)NAN : exp(log_probability(l, z, outputs, (int32_t)a));
 }
 
@@ -156,17 +214,9 @@ double link_entropy(link l, const real *z, size_t outputs)
     double entropy = 0;
     if (l == LINK_NONE)
         return (double)NAN;
-    if (l == LINK_SIGMOID) {
-        for (size_t i = 0; i < outputs; i++) {
-            double on = log_sigmoid((double)z[i]), off = log_sigmoid(-(double)z[i]);
-            entropy -= exp(on) * on + exp(off) * off;
-        }
-        return entropy;
-    }
-    double all = log_sum_exp(z, outputs, -1);
-    for (size_t i = 0; i < outputs; i++) {
-        double log_p = (double)z[i] - all;
-        entropy -= exp(log_p) * log_p;
-    }
+    if (l == LINK_SOFTMAX || l == LINK_GIVEN)
+        return answer_entropy(l, z, outputs);
+    for (size_t i = 0; i < outputs; i++)
+        entropy += coin_entropy((double)z[i]);
     return entropy;
 }

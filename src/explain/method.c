@@ -40,6 +40,14 @@ const method *method_find(view id)
 
 bool method_is_signed(const method *m, const arguments *a) { return m->is_signed ? m->is_signed(a) : m->facts.is_signed; }
 
+size_t method_details(const method *m)
+{
+    size_t count = 0;
+    while (m->details && m->details[count])
+        count++;
+    return count;
+}
+
 /* ---- the public table: the same rows, parameters as they are shown ---- */
 
 typedef struct public_table {
@@ -221,9 +229,11 @@ static tkr_status add_named(reader *r, view name)
 {
     bool all = view_is(name, "all"), fast = view_is(name, "fast");
     for (size_t i = 0; (all || fast) && i < METHOD_COUNT; i++)
-        if (all || table[i]->is_fast)
+        if (all || table[i]->is_fast) {
             if (add_method(r, table[i], name))
                 return r->error->code;
+            r->list[r->count - 1].is_by_group = true;
+        }
     if (all || fast)
         return TKR_OK;
     const method *m = method_find(name);
@@ -312,9 +322,11 @@ tkr_status method_name_baselines(method_call *c, size_t index, tkr_error *error)
 
 double method_sum(const method_call *c, size_t t)
 {
+    size_t count = c->method->scores_tokens ? c->q->length : c->q->feature_count;
+    const double *scores = (c->method->scores_tokens ? c->token_scores : c->scores) + t * count;
     double sum = 0;
-    for (size_t i = 0; i < c->q->length; i++)
-        sum += c->token_scores[t * c->q->length + i];
+    for (size_t i = 0; i < count; i++)
+        sum += scores[i];
     return sum;
 }
 
@@ -328,7 +340,8 @@ static tkr_status warn_gap(method_call *c, double gap, const char *help, tkr_err
                       number_fixed(share, 100 * gap, 0));
     else
         buffer_format(&message, "%s: the score does not change between baseline and input, so scores mean nothing here", c->id);
-    tkr_status status = buffer_ok(&message) ? result_add_warning(c->result, "ig.gap", c->id, message.data, help, error)
+    const char *code = c->method->scores_tokens ? "ig.gap" : "shapley.gap";
+    tkr_status status = buffer_ok(&message) ? result_add_warning(c->result, code, c->id, message.data, help, error)
                                             : fail_memory(error, "a warning", message.size);
     buffer_fini(&message);
     return status;
@@ -339,14 +352,14 @@ tkr_status method_check_completeness(method_call *c, const char *help, tkr_error
     const double tolerance = 0.05, smallest = 1e-3;
     tkr_status status = TKR_OK;
     for (size_t t = 0; !status && t < c->q->target_count; t++) {
-        double expected = c->q->targets[t].value - c->base[t], actual = method_sum(c, t), miss = fabs(actual - expected);
+        double expected = c->value[t] - c->base[t], actual = method_sum(c, t), miss = fabs(actual - expected);
         double gap = fabs(expected) > 0 ? miss / fabs(expected) : (double)(miss > 0 ? INFINITY : 0);
         bool ok = miss <= tolerance * fabs(expected) || miss <= smallest;
         tkr_check check = {.method = c->id, .name = "completeness", .expected = expected, .actual = actual, .gap = gap,
                            .tolerance = tolerance, .ok = ok};
         status = result_add_check(c->result, check, error);
-        double scale = fmax(fabs(c->q->targets[t].value), fabs(c->base[t]));
-        bool flat = fabs(expected) <= 1e-6 * scale;
+        double scale = fmax(fabs(c->value[t]), fabs(c->base[t]));
+        bool flat = c->method->scores_tokens && fabs(expected) <= 1e-6 * scale; /* games may well have equal ends */
         if (!status && (!ok || flat))
             status = warn_gap(c, flat ? (double)INFINITY : gap, help, error);
     }

@@ -48,6 +48,7 @@ typedef struct method_call {
     const char *id;               /* "ig", for a second run "ig-2" */
     arguments arguments;
     size_t gradient_sequences;    /* points run at once */
+    size_t score_sequences;       /* variants run at once */
     tkr_result *result;
     /* filled by run */
     double *token_scores;         /* [targets][length], zeroed: gradient methods add here ...    */
@@ -55,6 +56,10 @@ typedef struct method_call {
     double *place_scores;         /* [places][targets][length] of several places; NULL: there is one */
     double *base;                 /* [targets] f(baseline) of additive methods, else NaN         */
     double *errors;               /* [targets][features] standard errors of methods that sample, else NULL */
+    double *pairs, *pair_errors;  /* [targets][features][features] of methods that score pairs, else NULL: "<id>.pairs", "<id>.pairs_se" */
+    double *details;              /* [targets][details of the method], NaN: "<id>.details"; NULL without any */
+    bool is_exact;                /* nothing was estimated: errors and pair_errors are all 0 and not recorded */
+    bool by_probability;          /* scores and base are in the probability of the answer, not in the measure */
     double *ledger;               /* [targets][RELEVANCE_PART_COUNT] of relevance methods (relevance.h), else NULL */
     /* filled around run */
     double *value, *sum;          /* [targets] f(input), sum of the token scores                 */
@@ -76,11 +81,17 @@ struct method {
     unsigned needs;
     bool scores_tokens;           /* fills token_scores                        */
     bool at_any_site;             /* also answers inside the layers (question.is_deep) */
+    bool scores_pairs;            /* run fills call.pairs and call.pair_errors */
+    const char *unit;             /* of the scores; NULL: the measure's        */
+    const char *const *details;   /* names of what else a run says about each target, ends with NULL; NULL: nothing */
     bool is_local;                /* run fills the scores of all places at once (local.h) */
     bool is_sampled;              /* scores are estimates: run fills call.errors (sampling.h) */
+    bool draws_tokens;            /* from a vocabulary: not for external models, which show none */
     bool is_fast;                 /* part of -M fast: about 2n passes at most  */
     /* Fill in what depends on the model, before the plan; NULL: nothing does. */
     void (*settle)(const question *q, arguments *a);
+    /* Can it be asked?  Called after settle, before anything is computed; NULL: always. */
+    tkr_status (*check)(const question *q, const arguments *a, tkr_error *error);
     method_cost (*cost)(const arguments *a, size_t features, size_t targets);
     /* Bytes that a run holds beside passes and scores, with so many points at once; NULL: little. */
     size_t (*held)(const question *q, const arguments *a, size_t sequences);
@@ -96,12 +107,14 @@ const method *method_at(size_t index);      /* NULL past the end */
 const method *method_find(view id);         /* id or alias, underscores accepted */
 
 bool method_is_signed(const method *m, const arguments *a);
+size_t method_details(const method *m); /* how many there are */
 
 /* One item of a methods string. */
 typedef struct method_spec {
     const method *method;
     arguments arguments;
     char id[METHOD_ID_ROOM];
+    bool is_by_group;             /* "all" or "fast" named it */
 } method_spec;
 
 /* Read "ig:steps=100,occlusion", "all", "fast"; NULL: "ig".  The list is in the arena; text values point into `text`.

@@ -29,23 +29,53 @@ static void number_positions(batch *b, size_t sequence)
         b->positions[i] = (int32_t)(i < middle ? i - begin : i - middle);
 }
 
+static size_t targets_of(const pass_shape *shape, size_t sequence)
+{
+    return shape->targets ? shape->targets[sequence] : shape->reads;
+}
+
+/* Arrays of sequences that share rows. */
+static bool lay_out_shared(pass *p)
+{
+    const pass_shape *shape = &p->shape;
+    batch *b = &p->batch;
+    if (shape->distinct) {
+        b->distinct = shape->distinct;
+        b->spread = ARENA_NEW(p->arena, int32_t, b->rows);
+    }
+    if (shape->keys && (b->key_begin = ARENA_NEW(p->arena, uint32_t, b->sequences + 1))) {
+        for (size_t s = 0; s < b->sequences; s++)
+            b->key_begin[s + 1] = b->key_begin[s] + shape->keys[s];
+        b->key_rows = ARENA_NEW(p->arena, int32_t, b->key_begin[b->sequences]);
+    }
+    if (shape->source_of && (b->source_of = ARENA_NEW(p->arena, uint32_t, b->sequences)))
+        memcpy(b->source_of, shape->source_of, b->sequences * sizeof *b->source_of);
+    b->leaves_out = shape->longest > 0;
+    b->longest = shape->longest;
+    return !arena_failed(p->arena);
+}
+
 /* begin, output_begin, positions and target_begin follow from the shape. */
 static bool lay_out(pass *p)
 {
     const pass_shape *shape = &p->shape;
     batch *b = &p->batch;
     b->sequences = shape->sequences;
-    for (size_t s = 0; s < shape->sequences; s++)
+    for (size_t s = 0; s < shape->sequences; s++) {
         b->rows += length_of(shape, s);
-    b->targets = shape->sequences * shape->reads;
+        b->targets += targets_of(shape, s);
+    }
+    if (!lay_out_shared(p))
+        return false;
+    size_t most = b->rows > b->distinct ? b->rows : b->distinct;
     b->begin = ARENA_NEW(p->arena, uint32_t, b->sequences + 1);
-    b->ids = ARENA_NEW(p->arena, int32_t, b->rows);
-    b->types = ARENA_NEW(p->arena, int32_t, b->rows);
-    b->positions = ARENA_NEW(p->arena, int32_t, b->rows);
+    b->ids = ARENA_NEW(p->arena, int32_t, most);
+    b->types = ARENA_NEW(p->arena, int32_t, most);
+    b->positions = ARENA_NEW(p->arena, int32_t, most);
     b->target_begin = ARENA_NEW(p->arena, uint32_t, b->sequences + 1);
     b->target_rows = ARENA_NEW(p->arena, int32_t, b->targets);
     if (shape->hides)
-        b->hidden = ARENA_NEW(p->arena, uint8_t, b->rows);
+        b->hidden = ARENA_NEW(p->arena, uint8_t, b->key_rows ? b->key_begin[b->sequences] : b->rows);
     if (has_decoder(p))
         b->output_begin = ARENA_NEW(p->arena, uint32_t, b->sequences);
     if (arena_failed(p->arena))
@@ -53,7 +83,7 @@ static bool lay_out(pass *p)
     for (size_t s = 0; s < shape->sequences; s++) {
         size_t length = length_of(shape, s);
         b->begin[s + 1] = b->begin[s] + (uint32_t)length;
-        b->target_begin[s + 1] = b->target_begin[s] + (uint32_t)shape->reads;
+        b->target_begin[s + 1] = b->target_begin[s] + (uint32_t)targets_of(shape, s);
         if (b->output_begin)
             b->output_begin[s] = b->begin[s + 1] - (uint32_t)output_length_of(shape, s);
         number_positions(b, s);
@@ -115,6 +145,27 @@ static bool lay_out_head(pass *p)
     return p->head_rows && p->head_kept && p->head_dense;
 }
 
+/* An external model: room for its texts and scores. */
+static bool lay_out_texts(pass *p)
+{
+    size_t count = p->shape.sequences, width = model_outputs(p->session->model);
+    p->at = p->from = p->graph.word = p->graph.logits = NODE_NONE;
+    p->texts = ARENA_NEW(p->arena, const char *, count);
+    p->scores = ARENA_NEW(p->arena, float, count * width);
+    p->logits = ARENA_NEW(p->arena, real, count * width);
+    p->text_count = count;
+    return !arena_failed(p->arena);
+}
+
+static tkr_status ask_texts(pass *p, tkr_error *error)
+{
+    const tkr_model *m = p->session->model;
+    tkr_status status = model_score(m, p->texts, p->text_count, p->scores, error);
+    for (size_t i = 0; !status && i < p->text_count * model_outputs(m); i++)
+        p->logits[i] = (real)p->scores[i];
+    return status;
+}
+
 pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error)
 {
     pass *p = NEW(pass, 1);
@@ -129,13 +180,20 @@ pass *pass_new(tkr_session *s, const pass_shape *shape, tkr_error *error)
         fail_memory(error, "the rows of a batch", p->batch.rows);
         goto fail;
     }
+    if (s->model->score) {
+        if (lay_out_texts(p))
+            return p;
+        fail_memory(error, "texts of a batch", shape->sequences);
+        goto fail;
+    }
     if (model_graph_new(s->model, &p->batch, shape->wish, p->arena, &p->graph, error) || find_places(p, error))
         goto fail;
     if (!lay_out_head(p)) {
         fail_memory(error, "the rows of a batch", p->batch.targets);
         goto fail;
     }
-    p->shape.lengths = p->shape.output_lengths = NULL; /* the caller's arrays are not needed any more */
+    p->shape.lengths = p->shape.output_lengths = p->shape.targets = NULL; /* the caller's arrays are not needed any more */
+    p->shape.keys = p->shape.source_of = NULL;
     if (p->graph.logits != NODE_NONE)
         p->graph.graph->nodes[p->graph.logits].is_kept = true;
     return p;
@@ -182,6 +240,8 @@ tkr_status pass_intervene(pass *p, const char *site, intervene_fn *call, void *u
 
 tkr_status pass_forward(pass *p, tkr_error *error)
 {
+    if (p->texts)
+        return ask_texts(p, error);
     tkr_status status = model_check_batch(p->session->model, &p->batch, error);
     if (!status)
         status = model_unchanged(p->session->model, error);
@@ -232,15 +292,15 @@ static tkr_status multiply_rows(const pass *p, weight *matrix, const real *seed,
                                 tkr_error *error)
 {
     const tkr_session *s = p->session;
-    const packed *pack = count ? weight_packed(matrix, true, s->model->kernels, s->threads, error) : NULL;
+    const packed *pack = count ? weight_packed(matrix, s->model->kernels, s->threads, error) : NULL;
     if (count && !pack)
         return error->code;
     for (size_t begin = 0, end; begin < count; begin = end) {
         size_t apart = begin + 1 < count ? rows[begin + 1] - rows[begin] : 1;
         for (end = begin + 1; end < count && rows[end] - rows[end - 1] == apart; end++)
             ;
-        gemm(s->threads, out + rows[begin] * matrix->columns, apart * matrix->columns, seed + rows[begin] * matrix->rows,
-             apart * matrix->rows, end - begin, pack, NULL);
+        gemm_turned(s->threads, out + rows[begin] * matrix->columns, apart * matrix->columns, seed + rows[begin] * matrix->rows,
+                    apart * matrix->rows, end - begin, pack);
     }
     return TKR_OK;
 }
@@ -279,8 +339,10 @@ tkr_status pass_backward(pass *p, op_rule rule, size_t count, double *absorbed, 
 
 const real *pass_logits(const pass *p, size_t sequence, size_t read)
 {
-    size_t row = p->batch.target_begin[sequence] + read;
-    return runner_value(p->runner, p->graph.logits) + row * model_outputs(p->session->model);
+    size_t row = p->logit_rows ? p->logit_rows[sequence * p->shape.reads + read] : p->batch.target_begin[sequence] + read;
+    if (p->logits)
+        return p->logits + row * model_outputs(p->session->model);
+    return runner_value(p->runner, p->graph.logits) + row * p->graph.graph->nodes[p->graph.logits].width;
 }
 
 size_t pass_length(const pass *p, size_t sequence) { return p->batch.begin[sequence + 1] - p->batch.begin[sequence]; }

@@ -20,6 +20,12 @@ typedef struct pass_shape {
     size_t seeds;             /* most seeds that one way back takes; 0: 1             */
     const char *at;           /* sites kept readable (and, with backward, where gradients end), "*" for layers; NULL: none */
     bool hides;               /* batch.hidden is used                                 */
+    /* sequences that share rows (model.h, batch); the caller fills spread and key_rows in */
+    const uint32_t *targets;  /* [sequences] read rows of each, where they differ; NULL: `reads` of each */
+    const uint32_t *keys;     /* [sequences] how many keys of each are listed; NULL: none are */
+    const uint32_t *source_of; /* [sequences]; NULL: all have their own source           */
+    size_t distinct;          /* rows before the first attention; 0: each its own      */
+    size_t longest;           /* rows are left out of texts that are this long; 0: none are */
     graph_wish wish;
 } pass_shape;
 
@@ -28,6 +34,7 @@ typedef struct pass {
     pass_shape shape;
     arena *arena;             /* batch arrays and graph */
     batch batch;
+    const uint32_t *logit_rows; /* where inputs are no sequences: [inputs][shape.reads] row of logits of each read; NULL: the sequence's */
     model_graph graph;
     node at;                  /* the chosen one of the places; NODE_NONE without shape.at */
     node *places;             /* [place_count] nodes of the sites that fit shape.at, in the order of the graph */
@@ -39,6 +46,11 @@ typedef struct pass {
     real *head_rows;          /* [shape.seeds][rows, width] gradient at `from`, and room for one row */
     double *head_kept;        /* [shape.seeds] what the head's bias keeps under relevance rules */
     uint32_t *head_dense;     /* [batch.targets] rows of a seed that are multiplied */
+    /* external models have no graph: their scores for texts, one a sequence; NULL else */
+    const char **texts;       /* [shape.sequences] filled by the caller, NUL-terminated */
+    size_t text_count;        /* how many there are; at first all                       */
+    float *scores;            /* [shape.sequences][model outputs]                       */
+    real *logits;             /* the same, once asked                                   */
 } pass;
 
 /* Prepare arrays and graph: batch.begin, positions (0, 1, ...) and target_begin are filled in; the caller fills ids, types,

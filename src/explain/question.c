@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/failure.h"
 #include "base/number.h"
+#include "explain/external_question.h"
 #include "explain/limits.h"
+#include "explain/replacement.h"
 
 enum { MOST_SEEDS = 16 };
 
@@ -26,21 +28,37 @@ bool removal_find(view name, removal *out)
     return false;
 }
 
+bool removal_is_random(removal r) { return r == REMOVAL_RANDOM || r == REMOVAL_MLM; }
+
+const char *question_unit(const question *q)
+{
+    measure m = q->targets[0].measure;
+    return measure_unit(q->model->score && (m == MEASURE_MARGIN || m == MEASURE_MEANFOIL) ? MEASURE_SCORE : m);
+}
+
 tkr_question tkr_question_defaults(void) { return (tkr_question){0}; }
 
 static tkr_status read_removal(question *q, tkr_error *error)
 {
-    view name = view_of(q->asked->removal ? q->asked->removal : "auto");
+    view given = view_of(q->asked->removal ? q->asked->removal : "auto");
+    const char *colon = memchr(given.data, ':', given.size);
+    view name = view_slice(given, 0, colon ? (size_t)(colon - given.data) : given.size);
     bool looks_around = model_shape(q->model) == FAMILY_ENCODER && tokenizer_role_id(q->model->tokenizer, TKR_SPECIAL_MASK) >= 0;
-    if (view_is(name, "auto")) {
+    if (view_is(given, "auto") && q->model->score) {
+        q->removal = REMOVAL_DELETE;
+        return TKR_OK;
+    }
+    if (view_is(given, "auto")) {
         q->removal = looks_around ? REMOVAL_MASK : REMOVAL_ATTN;
         return TKR_OK;
     }
     if (!removal_find(name, &q->removal)) {
-        fail(error, TKR_E_USAGE_VALUE, "no removal %s; auto, mask, attn, pad, unk, zero, delete or mean", QUOTE(name));
+        fail(error, TKR_E_USAGE_VALUE, "no removal %s; auto, mask, attn, pad, unk, zero, delete, mean, random or mlm", QUOTE(name));
         fail_field(error, "removal", 0, (int64_t)name.size);
         return TKR_E_USAGE_VALUE;
     }
+    if (q->model->score)
+        return external_check_removal(q, error) ? error->code : replacement_read(q, given, name.size, error);
     static const tkr_special roles[REMOVAL_COUNT] = {
         [REMOVAL_MASK] = TKR_SPECIAL_MASK, [REMOVAL_PAD] = TKR_SPECIAL_PAD, [REMOVAL_UNK] = TKR_SPECIAL_UNK};
     if (roles[q->removal] && tokenizer_role_id(q->model->tokenizer, roles[q->removal]) < 0)
@@ -48,7 +66,7 @@ static tkr_status read_removal(question *q, tkr_error *error)
     bool each_token = q->model->task == TKR_TASK_TOKEN_CLASSIFICATION || q->model->task == TKR_TASK_QUESTION_ANSWERING;
     if (q->removal == REMOVAL_DELETE && each_token)
         return fail(error, TKR_E_USAGE_CAPABILITY, "removal delete would move the tokens that the answer is about; mask or attn");
-    return TKR_OK;
+    return replacement_read(q, given, name.size, error);
 }
 
 /* "0:32]": a group of a site's columns. */
@@ -107,7 +125,7 @@ static tkr_status check_columns(const question *q, tkr_error *error)
 static link link_of(const tkr_model *m)
 {
     bool classifies = m->task == TKR_TASK_SEQUENCE_CLASSIFICATION;
-    if (classifies && m->problem == PROBLEM_REGRESSION)
+    if (m->score || (classifies && m->problem == PROBLEM_REGRESSION)) /* of scores external_settle knows */
         return LINK_NONE;
     bool one_label = m->label_count == 1 && (classifies || m->task == TKR_TASK_TOKEN_CLASSIFICATION);
     return one_label || (classifies && m->problem == PROBLEM_MULTI_LABEL) ? LINK_SIGMOID : LINK_SOFTMAX;
@@ -118,6 +136,8 @@ static link link_of(const tkr_model *m)
 size_t question_batch_rows(const question *q)
 {
     const tkr_session *s = q->session;
+    if (q->model->score)
+        return EXTERNAL_TEXTS * q->length;
     return s->options.batch_rows ? s->options.batch_rows : limits_batch_rows(&s->model->config);
 }
 
@@ -207,12 +227,33 @@ static tkr_status fix_tokens(question *q, tkr_error *error)
     q->token_fixed[0] = is_decoder && (hides || q->removal == REMOVAL_DELETE);
     if (hides && q->reads == 1 && model_shape(q->model) != FAMILY_ENCODER)
         q->token_fixed[q->read_positions[0]] = true;
+    for (size_t i = 0; i < q->length; i++)
+        q->token_fixed[i] = q->token_fixed[i] || replacement_keeps(q, i);
     for (size_t f = 0; f < q->feature_count; f++) {
         q->is_fixed[f] = true;
         for (size_t m = 0; m < q->features[f].count; m++)
             q->is_fixed[f] = q->is_fixed[f] && q->token_fixed[q->features[f].members[m]];
     }
     return TKR_OK;
+}
+
+tkr_status question_remove_by(question *copy, removal r, tkr_error *error)
+{
+    copy->removal = r;
+    copy->removal_text = NULL;
+    copy->by_counts = copy->by_words = false;
+    return fix_tokens(copy, error);
+}
+
+tkr_status question_check_gradient(const question *q, const char *what, tkr_error *error)
+{
+    if (q->measure == MEASURE_COUNT || measure_has_gradient(q->measure))
+        return TKR_OK;
+    fail(error, TKR_E_USAGE_CAPABILITY, "%s follows derivatives; measure %s is for methods that remove features", what,
+         measure_id(q->measure));
+    fail_help(error, "-M occlusion, or --measure logprob");
+    fail_field(error, "measure", 0, (int64_t)strlen(measure_id(q->measure)));
+    return error->code;
 }
 
 /* ---- together ---- */
@@ -224,7 +265,9 @@ tkr_status question_init(question *q, tkr_session *s, const tkr_question *asked,
     q->outputs_width = model_outputs(s->model);
     reporter_begin(&s->reporter);
     double begun = clock_seconds();
-    tkr_status status = input_read(q, error);
+    tkr_status status = s->model->score ? external_check_question(asked, wish, error) : TKR_OK;
+    if (!status)
+        status = input_read(q, error);
     q->seconds_tokenize = clock_seconds() - begun;
     if (!status && s->model->task == TKR_TASK_QUESTION_ANSWERING)
         q->outputs_width = q->length;
@@ -258,6 +301,8 @@ tkr_status question_run(question *q, question_wish wish, tkr_error *error)
     if (!q->clean)
         return error->code;
     question_fill(q, q->clean, 0);
+    if (q->model->score && !(q->clean->texts[0] = arena_copy_text(q->arena, q->texts[0])))
+        return fail_memory(error, "the text", q->texts[0].size);
     if (q->clean->at != NODE_NONE)
         question_choose(q, 0);
     if (q->clean->place_count == 1)
@@ -267,6 +312,8 @@ tkr_status question_run(question *q, question_wish wish, tkr_error *error)
     if (wish.all_rows) /* captures mark their sites first */
         return TKR_OK;
     tkr_status status = pass_forward(q->clean, error);
+    if (!status && q->model->score)
+        status = external_settle(q, error);
     return status ? status : targets_freeze(q, error);
 }
 

@@ -18,7 +18,9 @@
     X(UNK, "unk")       /* the unknown token's id                                           */                        \
     X(ZERO, "zero")     /* word embedding 0; position and type stay                         */                        \
     X(DELETE, "delete") /* taken out, positions closed up                                   */                        \
-    X(MEAN, "mean")     /* the mean word embedding                                          */
+    X(MEAN, "mean")     /* the mean word embedding                                          */                        \
+    X(RANDOM, "random") /* a token drawn from the vocabulary (replacement.h)                */                        \
+    X(MLM, "mlm")       /* what a masked language model draws                               */
 typedef enum removal {
 #define REMOVAL_ENUM(name, id) REMOVAL_##name,
     REMOVALS(REMOVAL_ENUM)
@@ -27,6 +29,8 @@ typedef enum removal {
 } removal;
 const char *removal_id(removal r);
 bool removal_find(view name, removal *out);
+/* Does what replaces a feature depend on a draw? */
+bool removal_is_random(removal r);
 
 /* A feature: tokens that are scored and removed together.  Disjoint, in text order; other tokens always stay. */
 typedef struct feature {
@@ -97,6 +101,7 @@ typedef struct question {
     feature *features;
     size_t feature_count;
     uint32_t *feature_of;    /* [length]; UINT32_MAX: in no feature              */
+    bool *is_context;        /* [length] fixed context, never a feature; NULL: none (context.c) */
     bool *token_fixed;       /* [length] stays when its feature is removed (methods.md 0.5) */
     bool *is_fixed;          /* [features] all of its tokens stay                */
     /* read rows and targets */
@@ -108,6 +113,9 @@ typedef struct question {
     target *targets;
     size_t target_count;
     removal removal;
+    const char *removal_text; /* as it is recorded, with its options; NULL: its id          */
+    bool by_counts;           /* removal random: by the session's counts of a corpus        */
+    bool by_words;            /* removal mlm: a sampler of another vocabulary draws words   */
     const char *at;          /* where gradients end: a site, or a pattern of several */
     bool is_deep;            /* none of word, sum, embeddings: inside the layers     */
     size_t column_first, column_end; /* a group of the place's columns; end 0: all of them */
@@ -134,6 +142,9 @@ void question_fini(question *q);
 /* Choose one of the clean pass's places. */
 void question_choose(question *q, size_t place);
 
+/* Make of a copy of a question one with another removal, without options; its arrays are new, in the arena. */
+tkr_status question_remove_by(question *copy, removal r, tkr_error *error);
+
 /* Fill a pass's sequence with the question's ids, types and read rows. */
 void question_fill(const question *q, pass *p, size_t sequence);
 /* Pass shape for `sequences` copies of the input.  With room for a way back as many targets are walked at once as make no more
@@ -147,6 +158,9 @@ bool question_sees(const question *q, size_t target, size_t feature);
 bool question_reads(const question *q, size_t target, size_t token);
 bool question_removes(const question *q, size_t target, size_t feature);
 
+/* Refuses what (a method's id) needs derivatives of a measure that has none. */
+tkr_status question_check_gradient(const question *q, const char *what, tkr_error *error);
+
 /* One reading: a row of logits, or in question answering the start (0) or end (1) logits of all tokens; valid until the next. */
 const real *question_reading(const question *q, const pass *p, size_t sequence, size_t read);
 /* What an answer is called: the label, the text of the vocabulary entry, in question answering the token. */
@@ -155,6 +169,9 @@ const char *question_output_name(const question *q, size_t index);
 /* Of the whole target in sequence `sequence` of a pass that has run: f, and the probability of its answer. */
 double target_value(const question *q, const target *t, const pass *p, size_t sequence);
 double target_probability(const question *q, const target *t, const pass *p, size_t sequence);
+/* The model's own answer where the target's first term is read: the output with the largest logit, the lowest among equals; of one
+ * label alone 1 above 0, else 0.  -1: a regression has none. */
+int32_t target_answer(const question *q, const target *t, const pass *p, size_t sequence);
 /* df / d logits of all read rows of a sequence are added to seed (of the pass: [batch.targets, model outputs]). */
 void target_seed(const question *q, const target *t, const pass *p, size_t sequence, real *seed);
 
@@ -164,11 +181,16 @@ tkr_status targets_parse(question *q, tkr_error *error);                 /* targ
 tkr_status output_lay_out(question *q, tkr_error *error);                /* output.c: decoder inputs, masks of an answer */
 tkr_status reads_find(question *q, bool all_rows, tkr_error *error);     /* reads.c: read rows, number of targets   */
 tkr_status features_find(question *q, tkr_error *error);                 /* features.c                              */
+tkr_status context_find(question *q, tkr_error *error);                  /* context.c                               */
 tkr_status targets_freeze(question *q, tkr_error *error);                /* answers.c: after the clean run          */
 /* Do the two sides of a contrast need inputs of their own (answers of different tokens before the last)? */
 bool targets_need_two_inputs(const question *q);
 /* A token of this id that comes from no text. */
 tkr_token question_token(const question *q, int32_t id);
+/* Does token i (> 0) go on with the word that token `first` began (features.c)? */
+bool question_continues_word(const question *q, size_t first, size_t i);
+/* Of the first target's measure; what is a difference of logits is one of scores in an external model. */
+const char *question_unit(const question *q);
 /* Row of step t of the output: where its logits are read. */
 size_t output_row(const question *q, size_t step);
 

@@ -140,6 +140,14 @@ double target_probability(const question *q, const target *t, const pass *p, siz
     return joint;
 }
 
+int32_t target_answer(const question *q, const target *t, const pass *p, size_t sequence)
+{
+    const real *z = question_reading(q, p, sequence, t->terms[0].read);
+    if (q->link == LINK_NONE && !q->model->score)
+        return -1;
+    return q->outputs_width == 1 ? z[0] > 0 : logits_argmax(z, q->outputs_width, -1);
+}
+
 void target_seed(const question *q, const target *t, const pass *p, size_t sequence, real *seed)
 {
     size_t width = model_outputs(q->model), first = p->batch.target_begin[sequence];

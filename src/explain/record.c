@@ -110,6 +110,7 @@ static tkr_status record_tokens(tkr_result *r, const question *q, tkr_error *err
         t.raw = copy(r, t.raw ? t.raw : "");
         bool is_feature = i < q->length && q->feature_of && q->feature_of[i] != UINT32_MAX;
         r->tokens[i] = (result_token){.token = t, .feature = is_feature ? q->feature_of[i] : SIZE_MAX, .step = step,
+                                      .is_context = i < q->length && q->is_context && q->is_context[i],
                                       .is_output = i >= q->input_length, .probability = (double)NAN};
         if (step >= 0 && q->output_logprob)
             r->tokens[i].probability = exp(q->output_logprob[step]);
@@ -207,7 +208,8 @@ tkr_status record_question(tkr_result *r, const question *q, tkr_error *error)
         status = record_prediction(r, q, error);
     if (!status && q->targets)
         status = record_targets(r, q, error);
-    r->removal = removal_id(q->removal);
+    r->context = copy(r, q->asked->context);
+    r->removal = copy(r, q->removal_text ? q->removal_text : removal_id(q->removal));
     r->at = copy(r, q->is_deep ? q->asked->at : q->at);
     r->seed = q->session->options.seed;
     r->threads = q->session->options.threads;
@@ -290,21 +292,47 @@ const tkr_axis *record_token_axis(tkr_result *r, const char *name)
     return record_rows_axis(r, name, 0, r->token_count);
 }
 
+static const char *run_unit(const method_call *c)
+{
+    if (c->method->unit)
+        return c->method->unit;
+    return c->by_probability ? measure_unit(MEASURE_PROB) : question_unit(c->q);
+}
+
+/* "<id>.<kind>" with these values, in the order of its axes. */
+static tkr_array *record_values(tkr_result *r, const method_call *c, const char *kind, const char *unit, bool is_signed, size_t rank,
+                                const tkr_axis *const *axes, const double *values, tkr_error *error)
+{
+    char name[METHOD_ID_ROOM + 16];
+    snprintf(name, sizeof name, "%s.%s", c->id, kind);
+    tkr_array *array = result_add_array(r, name, unit, is_signed, rank, axes, error);
+    for (size_t i = 0; array && i < array->size; i++)
+        array->data[i] = (float)values[i];
+    return array;
+}
+
 /* "<id>.<kind>", TARGETS x FEATURES. */
 static tkr_array *record_features_array(tkr_result *r, const method_call *c, const char *kind, const double *values, bool is_signed,
                                         tkr_error *error)
 {
-    buffer name;
-    buffer_init(&name, METHOD_ID_ROOM + 16);
-    buffer_format(&name, "%s.%s", c->id, kind);
     const tkr_axis *axes[2] = {target_axis(r), feature_axis(r)};
-    tkr_array *array = buffer_ok(&name) ? result_add_array(r, name.data, measure_unit(c->q->targets[0].measure),
-                                                           is_signed, 2, axes, error)
-                                        : NULL;
-    buffer_fini(&name);
-    for (size_t i = 0; array && i < array->size; i++)
-        array->data[i] = (float)values[i];
-    return array;
+    return record_values(r, c, kind, run_unit(c), is_signed, 2, axes, values, error);
+}
+
+/* "<id>.pairs", TARGETS x FEATURES x FEATURES, and where they are estimates "<id>.pairs_se". */
+static tkr_status record_pairs(tkr_result *r, const method_call *c, tkr_error *error)
+{
+    const tkr_axis *axes[3] = {target_axis(r), feature_axis(r), feature_axis(r)};
+    if (!record_values(r, c, "pairs", run_unit(c), true, 3, axes, c->pairs, error))
+        return error->code;
+    return c->is_exact || record_values(r, c, "pairs_se", run_unit(c), false, 3, axes, c->pair_errors, error) ? TKR_OK : error->code;
+}
+
+/* "<id>.details", TARGETS x PARTS: what else the run says about each target. */
+static tkr_status record_details(tkr_result *r, const method_call *c, tkr_error *error)
+{
+    const tkr_axis *axes[2] = {target_axis(r), result_axis(r, "part", TKR_AXIS_PARTS, method_details(c->method), c->method->details)};
+    return record_values(r, c, "details", "", true, 2, axes, c->details, error) ? TKR_OK : error->code;
 }
 
 /* Where in depth the scores are, template tokens included: "<id>.layers", TARGETS x LAYERS x TOKENS. */
@@ -332,12 +360,7 @@ static tkr_status record_places(tkr_result *r, const method_call *c, tkr_error *
 static tkr_status record_ledger(tkr_result *r, const method_call *c, tkr_error *error)
 {
     const tkr_axis *axes[2] = {target_axis(r), result_axis(r, "part", TKR_AXIS_PARTS, RELEVANCE_PART_COUNT, relevance_part_ids)};
-    char name[METHOD_ID_ROOM + 16];
-    snprintf(name, sizeof name, "%s.ledger", c->id);
-    tkr_array *array = result_add_array(r, name, measure_unit(c->q->targets[0].measure), true, 2, axes, error);
-    for (size_t i = 0; array && i < array->size; i++)
-        array->data[i] = (float)c->ledger[i];
-    return array ? TKR_OK : error->code;
+    return record_values(r, c, "ledger", run_unit(c), true, 2, axes, c->ledger, error) ? TKR_OK : error->code;
 }
 
 tkr_status record_run(tkr_result *r, const method_call *c, double seconds, tkr_error *error)
@@ -361,12 +384,16 @@ tkr_status record_run(tkr_result *r, const method_call *c, double seconds, tkr_e
     run->special_count = c->special_count;
     run->scores = record_features_array(r, c, "scores", c->scores, run->facts.is_signed, error);
     tkr_status status = run->scores ? record_parameters(r, run, c, error) : fail_memory(error, "scores", 0);
-    if (!status && c->errors && !record_features_array(r, c, "se", c->errors, false, error))
+    if (!status && c->errors && !c->is_exact && !record_features_array(r, c, "se", c->errors, false, error))
         status = error->code;
     if (!status && c->place_scores)
         status = record_places(r, c, error);
     if (!status && c->ledger)
         status = record_ledger(r, c, error);
+    if (!status && c->pairs)
+        status = record_pairs(r, c, error);
+    if (!status && c->details)
+        status = record_details(r, c, error);
     r->run_count += !status;
     return status;
 }
@@ -395,9 +422,11 @@ tkr_status record_identity(tkr_result *r, const question *q, const char *methods
     for (size_t i = 0; i < 2; i++)
         if (q->texts[i].data)
             sha256_update(&h, q->texts[i].data, q->texts[i].size);
-    const char *const parts[] = {a->target, a->measure, a->features, removal_id(q->removal), q->at, methods};
+    const char *const parts[] = {a->target, a->measure, a->features, r->removal, q->at, methods};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         hash_text(&h, parts[i]);
+    if (a->context)
+        hash_text(&h, a->context);
     sha256_update(&h, &r->seed, sizeof r->seed);
     const tkr_session_options *o = &q->session->options;
     if (o->budget_evaluations > 0 || o->budget_seconds > 0 || o->wanted_error > 0) {

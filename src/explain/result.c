@@ -122,14 +122,17 @@ const char *tkr_result_output(const tkr_result *r, const char **end)
 
 const tkr_array *result_errors(const tkr_result *r, const tkr_array *scores)
 {
-    static const char ending[] = ".scores";
     view name = view_of(scores->name);
-    size_t stem = name.size - (sizeof ending - 1);
-    if (name.size < sizeof ending || !view_is(view_slice(name, stem, name.size), ending))
+    size_t stem = name.size;
+    while (stem > 0 && name.data[stem - 1] != '.')
+        stem--;
+    view kind = view_slice(name, stem, name.size);
+    const char *wanted = view_is(kind, "scores") ? "se" : view_is(kind, "pairs") ? "pairs_se" : NULL;
+    if (!wanted)
         return NULL;
     for (size_t i = 0; i < r->array_count; i++) {
         view other = view_of(r->arrays[i]->name);
-        if (other.size == stem + 3 && view_begins(other, view_slice(name, 0, stem)) && view_is(view_slice(other, stem, other.size), ".se"))
+        if (other.size > stem && view_begins(other, view_slice(name, 0, stem)) && view_is(view_slice(other, stem, other.size), wanted))
             return r->arrays[i];
     }
     return NULL;

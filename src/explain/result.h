@@ -38,6 +38,7 @@ typedef struct result_token {
     tkr_token token;           /* raw is copied */
     size_t feature;            /* the feature it belongs to, or SIZE_MAX */
     size_t unit;               /* grapheme-safe unit, or SIZE_MAX */
+    bool is_context;           /* fixed by the question: in every variant, no feature */
     bool is_output;            /* generated, or given as the output */
     int64_t step;
     double probability;        /* of an output token at its step; NaN: none */
@@ -86,6 +87,7 @@ struct tkr_result {
     const char *output_end;    /* "eos", "length" (max_new reached) or NULL           */
     result_token *tokens;
     size_t token_count;
+    const char *context;       /* the question's fixed context as it was asked, or NULL */
     const char *feature_kind;  /* "words", ... */
     result_feature *features;
     size_t feature_count;
@@ -120,7 +122,8 @@ struct tkr_result {
 tkr_result *result_new(const char *kind, tkr_error *error);
 const char *result_text(tkr_result *r, view text);               /* copied into the result; NULL when out of memory */
 const tkr_axis *result_axis(tkr_result *r, const char *name, tkr_axis_kind kind, size_t size, const char *const *labels);
-/* The standard errors that belong to an array of scores ("smoothgrad.scores": "smoothgrad.se"); NULL: none. */
+/* The standard errors that belong to an array of scores ("smoothgrad.scores": "smoothgrad.se", "interactions.pairs":
+ * "interactions.pairs_se"); NULL: none. */
 const tkr_array *result_errors(const tkr_result *r, const tkr_array *scores);
 /* A zeroed array; name and unit are copied. */
 tkr_array *result_add_array(tkr_result *r, const char *name, const char *unit, bool is_signed, size_t rank,

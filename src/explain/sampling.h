@@ -15,7 +15,7 @@ enum { SAMPLING_STRIDE = 10 };
 /* Draws of a test, used instead of random ones (tkr_session.stored); NULL: random after all. */
 typedef struct stored_draws {
     const double *noise; /* smoothgrad: [draws][length][width]                      */
-    const int32_t *ids;  /* expected-gradients: reference tokens [draws][length] ... */
+    const int32_t *ids;  /* expected-gradients: reference tokens [draws][length]; removal random: what stands in a removed token's place ... */
     const double *alpha; /* ... and where on the line [draws]                        */
 } stored_draws;
 

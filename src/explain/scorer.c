@@ -1,7 +1,9 @@
 /*
- * Scoring variants.  Coalitions are remembered in an open-addressing table (key: the bit mask, value: one score a target);
- * the ones that are new are laid out in batches, run, and added.  With removals that keep the length all batches have one of
- * two shapes, so graph and memory are reused; `delete` packs ragged sequences.
+ * Scoring variants.  They are remembered in an open-addressing table (key: the bit mask and the draw, value: one score a
+ * target); the ones that are new are run, each once, and added.  A draw matters only where the removal is random and something
+ * is removed: otherwise it is 0, so that equal inputs have equal keys.
+ *
+ * A variant that was run for its values alone and is asked for its answers later is run again, and what it says then stands.
  */
 #include "explain/scorer.h"
 
@@ -10,25 +12,25 @@
 #include "base/memory.h"
 #include "base/size.h"
 
+/* What is known of a slot. */
+enum { SLOT_FREE = 0, SLOT_VALUE, SLOT_ANSWER, SLOT_LISTED = 4 /* asked for now, beside one of the others */ };
+
 struct scorer {
     const question *q;
-    size_t words, targets, sequences;
-    /* remembered coalitions */
-    uint64_t *keys;     /* [capacity][words]   */
-    score *scores;      /* [capacity][targets] */
-    unsigned char *used; /* [capacity]          */
+    variants *variants;
+    size_t words, targets;
+    bool is_random;
+    uint64_t *full;         /* [words] all features kept                  */
+    uint64_t *keys;         /* [capacity][words + 1]: mask, then the draw */
+    score *scores;          /* [capacity][targets]                        */
+    unsigned char *state;   /* [capacity]                                 */
     size_t count, capacity;
-    /* the batch that is laid out */
-    pass *pass;
-    size_t pass_sequences;
-    uint8_t *removed;   /* [rows] of the pass: rows whose word embedding is replaced (zero, mean) */
-    const real *replacement; /* [hidden] for mean; NULL: zero */
-    uint64_t evaluations, rows;
+    uint64_t evaluations;
 };
 
 size_t scorer_words(const scorer *s) { return s->words; }
 uint64_t scorer_evaluations(const scorer *s) { return s->evaluations; }
-uint64_t scorer_rows(const scorer *s) { return s->rows; }
+uint64_t scorer_rows(const scorer *s) { return variants_rows(s->variants); }
 
 void coalition_fill(uint64_t *mask, size_t features)
 {
@@ -39,7 +41,6 @@ void coalition_fill(uint64_t *mask, size_t features)
 }
 
 void coalition_drop(uint64_t *mask, size_t f) { mask[f / 64] &= ~(UINT64_C(1) << (f % 64)); }
-static bool coalition_keeps(const uint64_t *mask, size_t f) { return mask[f / 64] >> (f % 64) & 1; }
 
 scorer *scorer_new(const question *q, size_t sequences, tkr_error *error)
 {
@@ -49,272 +50,166 @@ scorer *scorer_new(const question *q, size_t sequences, tkr_error *error)
     s->q = q;
     s->words = (q->feature_count + 63) / 64;
     s->targets = q->target_count;
-    s->sequences = sequences ? sequences : 1;
-    if (q->removal == REMOVAL_MEAN && !(s->replacement = session_mean_embedding(q->session, error))) {
-        memory_free(s);
+    s->is_random = removal_is_random(q->removal);
+    s->full = NEW(uint64_t, s->words);
+    s->variants = s->full ? variants_new(q, sequences, error) : NULL;
+    if (!s->full)
+        fail_memory(error, "the scorer", s->words);
+    if (!s->variants) {
+        scorer_free(s);
         return NULL;
     }
+    coalition_fill(s->full, q->feature_count);
     return s;
-}
-
-static void drop_pass(scorer *s)
-{
-    pass_free(s->pass);
-    memory_free(s->removed);
-    s->pass = NULL;
-    s->removed = NULL;
 }
 
 void scorer_free(scorer *s)
 {
     if (!s)
         return;
-    drop_pass(s);
+    variants_free(s->variants);
+    memory_free(s->full);
     memory_free(s->keys);
     memory_free(s->scores);
-    memory_free(s->used);
+    memory_free(s->state);
     memory_free(s);
 }
 
-/* ---- the table of remembered coalitions ---- */
+/* ---- the table ---- */
 
-/* Slot of a coalition: where it is, or where it would go. */
-static size_t slot_of(const scorer *s, const uint64_t *mask)
+/* Slot of a key: where it is, or where it would go. */
+static size_t slot_of(const scorer *s, const uint64_t *key)
 {
-    size_t at = (size_t)hash_bytes(mask, s->words * sizeof *mask) & (s->capacity - 1);
-    while (s->used[at] && memcmp(s->keys + at * s->words, mask, s->words * sizeof *mask) != 0)
+    size_t size = (s->words + 1) * sizeof *key, at = (size_t)hash_bytes(key, size) & (s->capacity - 1);
+    while (s->state[at] && memcmp(s->keys + at * (s->words + 1), key, size) != 0)
         at = (at + 1) & (s->capacity - 1);
     return at;
 }
 
 static tkr_status make_room(scorer *s, size_t more, tkr_error *error)
 {
-    size_t wanted = s->capacity ? s->capacity : 64;
+    size_t wanted = s->capacity ? s->capacity : 64, width = s->words + 1;
     while (wanted < 2 * (s->count + more))
         wanted *= 2;
     if (wanted == s->capacity)
         return TKR_OK;
     scorer old = *s;
-    s->keys = NEW(uint64_t, wanted * s->words);
+    s->keys = NEW(uint64_t, wanted * width);
     s->scores = NEW(score, wanted * s->targets);
-    s->used = NEW(unsigned char, wanted);
-    if (!s->keys || !s->scores || !s->used) {
+    s->state = NEW(unsigned char, wanted);
+    if (!s->keys || !s->scores || !s->state) {
         memory_free(s->keys);
         memory_free(s->scores);
-        memory_free(s->used);
+        memory_free(s->state);
         *s = old;
         return fail_memory(error, "remembered variants", wanted);
     }
     s->capacity = wanted;
     for (size_t i = 0; i < old.capacity; i++) {
-        if (!old.used[i])
+        if (!old.state[i])
             continue;
-        size_t at = slot_of(s, old.keys + i * s->words);
-        s->used[at] = 1;
-        memcpy(s->keys + at * s->words, old.keys + i * s->words, s->words * sizeof *s->keys);
+        size_t at = slot_of(s, old.keys + i * width);
+        s->state[at] = old.state[i];
+        memcpy(s->keys + at * width, old.keys + i * width, width * sizeof *s->keys);
         memcpy(s->scores + at * s->targets, old.scores + i * s->targets, s->targets * sizeof *s->scores);
     }
     memory_free(old.keys);
     memory_free(old.scores);
-    memory_free(old.used);
+    memory_free(old.state);
     return TKR_OK;
 }
 
-/* ---- laying out a batch ---- */
+/* ---- what is asked ---- */
 
-static bool is_removed(const question *q, const uint64_t *mask, size_t token)
+/* Some variants, and where in the table each is. */
+typedef struct request {
+    uint64_t *keys;   /* [count][words + 1]                     */
+    size_t *slots;    /* [count]                                */
+    variant *fresh;   /* [fresh_count] to be run, in the order asked: their masks point into keys */
+    size_t *fresh_slots;
+    score *scores;    /* [fresh_count][targets]                 */
+    size_t count, fresh_count;
+} request;
+
+static void request_fini(request *r)
 {
-    uint32_t f = q->feature_of[token];
-    return f != UINT32_MAX && !q->token_fixed[token] && !coalition_keeps(mask, f);
+    memory_free(r->keys);
+    memory_free(r->slots);
+    memory_free(r->fresh);
+    memory_free(r->fresh_slots);
+    memory_free(r->scores);
 }
 
-static int32_t replacement_id(const question *q)
+static void write_key(const scorer *s, uint64_t *key, const uint64_t *mask, uint32_t draw)
 {
-    const tokenizer *t = q->model->tokenizer;
-    switch (q->removal) {
-    case REMOVAL_MASK: return tokenizer_role_id(t, TKR_SPECIAL_MASK);
-    case REMOVAL_PAD: return tokenizer_role_id(t, TKR_SPECIAL_PAD);
-    case REMOVAL_UNK: return tokenizer_role_id(t, TKR_SPECIAL_UNK);
-    case REMOVAL_ATTN:
-    case REMOVAL_ZERO:
-    case REMOVAL_DELETE:
-    case REMOVAL_MEAN:
-    case REMOVAL_COUNT: break;
-    }
-    return -1;
+    memcpy(key, mask, s->words * sizeof *key);
+    bool is_whole = memcmp(mask, s->full, s->words * sizeof *mask) == 0;
+    key[s->words] = s->is_random && !is_whole ? draw : 0;
 }
 
-static void lay_out_same_length(scorer *s, size_t sequence, const uint64_t *mask)
+/* The variants that are not known well enough, each once. */
+static void list_fresh(scorer *s, request *r, score_wish wish)
 {
-    const question *q = s->q;
-    batch *b = &s->pass->batch;
-    size_t first = b->begin[sequence];
-    int32_t id = replacement_id(q);
-    question_fill(q, s->pass, sequence);
-    for (size_t i = 0; i < q->length; i++) {
-        bool removed = is_removed(q, mask, i);
-        if (removed && id >= 0)
-            b->ids[first + i] = id;
-        if (b->hidden)
-            b->hidden[first + i] = removed;
-        if (s->removed)
-            s->removed[first + i] = removed;
-    }
-}
-
-/* Rows left from row `from` on. */
-static uint32_t length_without(const question *q, const uint64_t *mask, size_t from)
-{
-    uint32_t kept = 0;
-    for (size_t i = from; i < q->length; i++)
-        kept += !is_removed(q, mask, i);
-    return kept;
-}
-
-/* A decoder whose read row is deleted answers from the last row that is left before it. */
-static void lay_out_deleted(scorer *s, size_t sequence, const uint64_t *mask)
-{
-    const question *q = s->q;
-    batch *b = &s->pass->batch;
-    size_t first = b->begin[sequence], row = first, read = 0;
-    for (size_t i = 0; i < q->length; i++) {
-        if (!is_removed(q, mask, i)) {
-            b->ids[row] = q->ids[i];
-            b->types[row] = q->types[i];
-            row++;
-        }
-        if (read < q->reads && q->read_positions[read] == i)
-            b->target_rows[b->target_begin[sequence] + read++] = batch_head_row(b, sequence, row - first - 1);
-    }
-    if (!b->output_begin)
-        model_positions(q->model, b->ids + first, row - first, b->positions + first);
-}
-
-/* Replace the word embeddings of removed rows (zero, mean). */
-static tkr_status replace_rows(void *user, const graph_node *site, real *rows, tkr_error *error)
-{
-    (void)error;
-    const scorer *s = user;
-    for (size_t r = 0; r < site->rows; r++) {
-        if (!s->removed[r])
+    unsigned char enough = wish == SCORE_ANSWER ? SLOT_ANSWER : SLOT_VALUE;
+    for (size_t i = 0; i < r->count; i++) {
+        uint64_t *key = r->keys + i * (s->words + 1);
+        size_t at = r->slots[i] = slot_of(s, key);
+        if (s->state[at] >= enough) /* SLOT_LISTED too */
             continue;
-        for (size_t i = 0; i < site->width; i++)
-            rows[r * site->width + i] = s->replacement ? s->replacement[i] : 0;
+        s->count += s->state[at] == SLOT_FREE;
+        memcpy(s->keys + at * (s->words + 1), key, (s->words + 1) * sizeof *key);
+        s->state[at] |= SLOT_LISTED;
+        r->fresh[r->fresh_count] = (variant){key, (uint32_t)key[s->words]};
+        r->fresh_slots[r->fresh_count++] = at;
     }
-    return TKR_OK;
 }
 
-static tkr_status new_pass(scorer *s, size_t sequences, const uint32_t *lengths, const uint32_t *output_lengths, tkr_error *error)
+/* A failed run leaves the table without what was listed: it is emptied, as slots cannot be freed one by one. */
+static void forget_all(scorer *s)
 {
-    const question *q = s->q;
-    drop_pass(s);
-    pass_shape shape = question_shape(q, sequences, false);
-    shape.lengths = lengths;
-    shape.output_lengths = output_lengths;
-    shape.hides = q->removal == REMOVAL_ATTN;
-    s->pass = pass_new(q->session, &shape, error);
-    if (!s->pass)
-        return error->code;
-    s->pass_sequences = sequences;
-    if (q->removal != REMOVAL_ZERO && q->removal != REMOVAL_MEAN)
-        return TKR_OK;
-    s->removed = NEW(uint8_t, s->pass->batch.rows);
-    if (!s->removed)
-        return fail_memory(error, "a batch", s->pass->batch.rows);
-    return pass_intervene(s->pass, "word", replace_rows, s, error);
+    memset(s->state, SLOT_FREE, s->capacity);
+    s->count = 0;
 }
 
-/* Lay out `count` coalitions (pointers) as one batch. */
-static tkr_status lay_out(scorer *s, const uint64_t *const *masks, size_t count, tkr_error *error)
+static tkr_status run_fresh(scorer *s, request *r, const char *phase, score_wish wish, tkr_error *error)
 {
-    const question *q = s->q;
-    tkr_status status = TKR_OK;
-    if (q->removal == REMOVAL_DELETE) {
-        uint32_t *lengths = NEW(uint32_t, 2 * count);
-        if (!lengths)
-            return fail_memory(error, "a batch", count);
-        for (size_t i = 0; i < count; i++) {
-            lengths[i] = length_without(q, masks[i], 0);
-            lengths[count + i] = length_without(q, masks[i], q->input_length);
-        }
-        status = new_pass(s, count, lengths, lengths + count, error);
-        memory_free(lengths);
-        for (size_t i = 0; !status && i < count; i++)
-            lay_out_deleted(s, i, masks[i]);
+    tkr_status status = variants_run(s->variants, phase, r->fresh, r->fresh_count, wish, r->scores, error);
+    if (status) {
+        forget_all(s);
         return status;
     }
-    if (!s->pass || s->pass_sequences != count)
-        status = new_pass(s, count, NULL, NULL, error);
+    for (size_t i = 0; i < r->fresh_count; i++) {
+        size_t at = r->fresh_slots[i];
+        s->state[at] = wish == SCORE_ANSWER ? SLOT_ANSWER : SLOT_VALUE;
+        memcpy(s->scores + at * s->targets, r->scores + i * s->targets, s->targets * sizeof *s->scores);
+    }
+    s->evaluations += r->fresh_count;
+    return TKR_OK;
+}
+
+tkr_status scorer_score(scorer *s, const char *phase, const uint64_t *masks, const uint32_t *draws, size_t count, score_wish wish,
+                        score *out, tkr_error *error)
+{
+    if (variants_bring_answers(s->variants))
+        wish = SCORE_ANSWER;
+    request r = {.keys = NEW(uint64_t, count * (s->words + 1)), .slots = NEW(size_t, count), .fresh = NEW(variant, count),
+                 .fresh_slots = NEW(size_t, count), .count = count};
+    bool ok = r.keys && r.slots && r.fresh && r.fresh_slots;
+    tkr_status status = ok ? make_room(s, count, error) : fail_memory(error, "variants", count);
     for (size_t i = 0; !status && i < count; i++)
-        lay_out_same_length(s, i, masks[i]);
-    return status;
-}
-
-static void remember(scorer *s, size_t sequence, const uint64_t *mask)
-{
-    const question *q = s->q;
-    size_t at = slot_of(s, mask);
-    s->used[at] = 1;
-    s->count++;
-    memcpy(s->keys + at * s->words, mask, s->words * sizeof *mask);
-    for (size_t t = 0; t < s->targets; t++) {
-        const target *wanted = &q->targets[t];
-        s->scores[at * s->targets + t] = (score){target_value(q, wanted, s->pass, sequence),
-                                                 target_probability(q, wanted, s->pass, sequence)};
-    }
-}
-
-/* Run the new coalitions in nearly equal batches. */
-static tkr_status run_new(scorer *s, const char *phase, const uint64_t *const *masks, size_t count, tkr_error *error)
-{
-    size_t batches = (count + s->sequences - 1) / s->sequences, done = 0;
-    for (size_t b = 0; b < batches; b++) {
-        size_t now = count / batches + (b < count % batches);
-        tkr_status status = session_tell(s->q->session, phase, "evaluations", done, count, error);
-        if (!status)
-            status = lay_out(s, masks + done, now, error);
-        if (!status)
-            status = pass_forward(s->pass, error);
-        if (status)
-            return status;
-        for (size_t i = 0; i < now; i++)
-            remember(s, i, masks[done + i]);
-        s->evaluations += now;
-        s->rows += s->pass->batch.rows;
-        done += now;
-    }
-    return session_tell(s->q->session, phase, "evaluations", count, count, error);
-}
-
-/* The coalitions that are not remembered yet, each once, in the order asked. */
-static size_t list_new(const scorer *s, const uint64_t *masks, size_t count, const uint64_t **list)
-{
-    size_t fresh = 0;
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t *mask = masks + i * s->words;
-        size_t at = slot_of(s, mask);
-        if (s->used[at])
-            continue;
-        s->used[at] = 2; /* listed, not scored yet */
-        memcpy(s->keys + at * s->words, mask, s->words * sizeof *mask);
-        list[fresh++] = mask;
-    }
-    for (size_t i = 0; i < s->capacity; i++)
-        if (s->used[i] == 2)
-            s->used[i] = 0;
-    return fresh;
-}
-
-tkr_status scorer_score(scorer *s, const char *phase, const uint64_t *masks, size_t count, score *out, tkr_error *error)
-{
-    const uint64_t **fresh = NEW(const uint64_t *, count);
-    tkr_status status = fresh ? make_room(s, count, error) : fail_memory(error, "variants", count);
+        write_key(s, r.keys + i * (s->words + 1), masks + i * s->words, draws ? draws[i] : 0);
     if (!status) {
-        size_t fresh_count = list_new(s, masks, count, fresh);
-        status = fresh_count ? run_new(s, phase, fresh, fresh_count, error) : TKR_OK;
+        list_fresh(s, &r, wish);
+        r.scores = NEW(score, r.fresh_count * s->targets);
+        if (!r.scores) {
+            forget_all(s);
+            status = fail_memory(error, "scores", r.fresh_count);
+        }
     }
+    if (!status && r.fresh_count > 0)
+        status = run_fresh(s, &r, phase, wish, error);
     for (size_t i = 0; !status && i < count; i++)
-        memcpy(out + i * s->targets, s->scores + slot_of(s, masks + i * s->words) * s->targets, s->targets * sizeof *out);
-    memory_free(fresh);
+        memcpy(out + i * s->targets, s->scores + r.slots[i] * s->targets, s->targets * sizeof *out);
+    request_fini(&r);
     return status;
 }

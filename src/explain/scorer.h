@@ -6,7 +6,7 @@
 #ifndef EXPLAIN_SCORER_H
 #define EXPLAIN_SCORER_H
 
-#include "explain/question.h"
+#include "explain/variants.h"
 
 typedef struct scorer scorer;
 
@@ -19,14 +19,10 @@ size_t scorer_words(const scorer *s);
 void coalition_fill(uint64_t *mask, size_t features); /* all kept */
 void coalition_drop(uint64_t *mask, size_t f);
 
-/* What a variant scores for each target. */
-typedef struct score {
-    double value;       /* f                                              */
-    double probability; /* of the target's output; NaN for regression     */
-} score;
-
-/* Scores of `count` coalitions [count][words] into out [count][targets]. phase names the work for progress. */
-tkr_status scorer_score(scorer *s, const char *phase, const uint64_t *masks, size_t count, score *out, tkr_error *error);
+/* Scores of `count` coalitions [count][words], under draws [count] (NULL: draw 0; removals that are not random have one draw
+ * only), into out [count][targets].  phase names the work for progress. */
+tkr_status scorer_score(scorer *s, const char *phase, const uint64_t *masks, const uint32_t *draws, size_t count, score_wish wish,
+                        score *out, tkr_error *error);
 
 /* Distinct variants that were run, and token rows they took. */
 uint64_t scorer_evaluations(const scorer *s);

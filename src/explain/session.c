@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "explain/limits.h"
+#include "explain/replacement.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ tkr_session *tkr_session_new(const tkr_model *model, const tkr_session_options *
 {
     if (!model)
         return fail_null(error, TKR_E_USAGE_ARGUMENT, "tkr_session_new: no model was given");
-    if (!model->weights)
+    if (!model->weights && !model->score)
         return fail_null(error, TKR_E_USAGE_ARGUMENT,
                          "tkr_session_new: the model was opened for its tokenizer only and has no weights");
     tkr_session_options o = options ? *options : tkr_session_options_defaults();
@@ -47,6 +48,7 @@ void tkr_session_free(tkr_session *s)
 {
     if (!s)
         return;
+    replacement_forget(s);
     pool_free(s->threads);
     memory_free(s->mean_embedding);
     memory_free(s);

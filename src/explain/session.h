@@ -14,7 +14,12 @@ struct tkr_session {
     pool *threads;
     reporter reporter;
     real *mean_embedding;        /* [hidden], made on first use */
+    struct token_counts *counts; /* of the corpus that a removal was asked with last, and its file (replacement.h) */
+    char *counts_file;
+    struct mlm_sampler *sampler; /* the same of a masked language model; "": the bundled one */
+    char *sampler_name;
     const struct stored_draws *stored; /* tests: draws that are not random (sampling.h) */
+    unsigned unshared;           /* tests: SHARE_* that variants must do without (variants.h)         */
 };
 
 /* Mean of the word embedding rows of all ordinary tokens (methods.md 5.1), kept by the session.  NULL: limit.oom. */

@@ -366,11 +366,29 @@ static size_t contrast_at(view text)
 
 /* ---- the whole target ---- */
 
+/* Scores are no logits, nor the other way round. */
+static tkr_status check_scores(const question *q, measure m, tkr_error *error)
+{
+    static const measure suit[] = {MEASURE_SCORE, MEASURE_PROB, MEASURE_LOGPROB, MEASURE_MARGIN, MEASURE_MEANFOIL};
+    bool is_suited = false;
+    for (size_t i = 0; i < sizeof suit / sizeof *suit; i++)
+        is_suited = is_suited || m == suit[i];
+    if (q->model->score ? is_suited : m != MEASURE_SCORE)
+        return TKR_OK;
+    fail(error, TKR_E_USAGE_CAPABILITY, "measure %s: %s", measure_id(m),
+         q->model->score ? "an external model gives scores; score, margin or meanfoil, and prob or logprob where they are probabilities"
+                         : "only external models give scores; logit");
+    fail_field(error, "measure", -1, 0);
+    return TKR_E_USAGE_CAPABILITY;
+}
+
 static tkr_status check_measure(const question *q, measure m, tkr_error *error)
 {
-    bool needs_probability = m == MEASURE_PROB || m == MEASURE_LOGPROB || m == MEASURE_LOGODDS;
+    if (check_scores(q, m, error))
+        return error->code;
+    bool needs_probability = m == MEASURE_PROB || m == MEASURE_LOGPROB || m == MEASURE_LOGODDS || !measure_has_gradient(m);
     bool needs_others = m == MEASURE_MARGIN || m == MEASURE_MEANFOIL;
-    if (needs_probability && q->link == LINK_NONE)
+    if (needs_probability && q->link == LINK_NONE && !q->model->score) /* external_settle knows of scores */
         fail(error, TKR_E_USAGE_CAPABILITY, "measure %s: a regression model has no probabilities; logit", measure_id(m));
     else if (needs_others && q->outputs_width < 2)
         fail(error, TKR_E_USAGE_CAPABILITY, "measure %s needs at least two outputs; the model has one", measure_id(m));
@@ -388,7 +406,8 @@ static tkr_status read_measure(question *q, tkr_error *error)
     view name = view_of(q->asked->measure);
     if (measure_find(name, &q->measure))
         return check_measure(q, q->measure, error);
-    fail(error, TKR_E_USAGE_VALUE, "no measure %s; logit, prob, logprob, logodds, margin or meanfoil", QUOTE(name));
+    fail(error, TKR_E_USAGE_VALUE, "no measure %s; %s", QUOTE(name),
+         q->model->score ? "score, prob, logprob, margin or meanfoil" : "logit, prob, logprob, logodds, margin, meanfoil, entropy or kl");
     fail_field(error, "measure", 0, (int64_t)name.size);
     return error->code;
 }
@@ -414,6 +433,12 @@ static tkr_status read_per_target(question *q, tkr_error *error)
 
 static tkr_status check_contrast(const question *q, tkr_error *error)
 {
+    if (q->measure != MEASURE_COUNT && !measure_has_gradient(q->measure)) {
+        fail(error, TKR_E_USAGE_CAPABILITY, "measure %s is of the whole answer: it cannot contrast two", measure_id(q->measure));
+        fail_help(error, "--measure logprob for the contrast, or one of the two as --target");
+        fail_field(error, "measure", 0, (int64_t)strlen(measure_id(q->measure)));
+        return error->code;
+    }
     if (view_is(view_of(q->a.kind), "all")) {
         fail(error, TKR_E_TARGET_SYNTAX, "target all cannot be a side of a contrast");
         return fail_side(error, error->code, &q->a);

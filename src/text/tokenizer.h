@@ -19,6 +19,7 @@ struct tkr_encoding {
     tkr_token *tokens;
     size_t count;
     size_t dropped; /* tokens that truncation removed */
+    char *words;    /* names of tokens that no vocabulary has (external models); NULL: none */
 };
 
 /* What to do with a text; {0} is the default: no pair, special tokens added, nothing cut. */
@@ -33,6 +34,8 @@ typedef struct encode_options {
 /* Open the tokenizer of a folder: tokenizer.json, else vocab.txt, else vocab.json with merges.txt, else a SentencePiece
  * file.  family is config.json's model_type, which chooses the builder when only vocabulary files are there. */
 tokenizer *tokenizer_open(const folder *f, const char *family, bool copy, tkr_error *error);
+/* The same from the text of a tokenizer.json alone; `name` stands for the file in messages and lives as long as the tokenizer. */
+tokenizer *tokenizer_open_text(view json, const char *name, tkr_error *error);
 void tokenizer_free(tokenizer *t);
 
 tkr_encoding *tokenizer_encode(const tokenizer *t, view text, encode_options options, tkr_error *error);

@@ -322,6 +322,28 @@ tokenizer *tokenizer_open(const folder *f, const char *family, bool copy, tkr_er
     return NULL;
 }
 
+tokenizer *tokenizer_open_text(view json, const char *name, tkr_error *error)
+{
+    tokenizer *t = NEW(tokenizer, 1);
+    if (!t || !(t->memory = arena_new(TOKENIZER_ARENA_MOST))) {
+        tokenizer_free(t);
+        return fail_memory(error, name, sizeof *t), NULL;
+    }
+    tokenizer_settings none = {0};
+    loader l = {.file = name, .memory = t->memory, .error = error};
+    sha256 hash;
+    sha256_init(&hash);
+    sha256_update(&hash, json.data, json.size);
+    sha256_hex(&hash, t->sha256);
+    t->file = name;
+    if (open_json(&l, &none, json, "", t)) {
+        find_roles(&none, t);
+        return t;
+    }
+    tokenizer_free(t);
+    return NULL;
+}
+
 void tokenizer_free(tokenizer *t)
 {
     if (!t)

@@ -4,10 +4,10 @@
  *
  *     a_i = mean over draws of < e_i - e'_i, gradient at e' + alpha (e - e') >
  *
- * e' is the input with every feature's tokens replaced by ordinary vocabulary entries, each drawn uniformly (folders carry no
- * counts to draw by).  alpha is stratified: with m draws planned, each has its own m-th of [0, 1].  The strata are taken in steps
- * of about the golden section from a random start, so that the draws made before an early stop are spread evenly too, and each
- * of them is uniform.  Every draw costs two forward runs: f at e' makes the base, f(e) less its mean is what the scores sum to.
+ * e' is the input with every feature's tokens replaced by ordinary vocabulary entries, each drawn uniformly, or by the counts of a
+ * corpus where removal random:counts=FILE gives them (folders carry none).  alpha is stratified: with m draws planned, each has
+ * its own m-th of [0, 1].  The strata are taken in steps of about the golden section from a random start, so that the draws made
+ * before an early stop are spread evenly too, and each of them is uniform.  Every draw costs two forward runs: f at e' makes the base, f(e) less its mean is what the scores sum to.
  *
  * The error is that of independent draws; strata make the true one smaller.
  */
@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "explain/estimate.h"
 #include "explain/sampling.h"
+#include "explain/token_counts.h"
 
 enum { DRAWS };
 static const parameter parameters[] = {INT_PARAMETER("draws", 100, 1, 100000, "random baselines, one point on the way from each"),
@@ -90,6 +91,8 @@ static int32_t reference_id(const expected *x, size_t draw, size_t i)
         return q->feature_of[i] == UINT32_MAX ? q->ids[i] : q->session->stored->ids[draw * q->length + i];
     if (q->feature_of[i] == UINT32_MAX)
         return q->ids[i];
+    if (q->by_counts)
+        return token_counts_draw(q->session->counts, -1, random_unit(key_of(x, draw), (i + 1) * ATTEMPTS));
     uint32_t entries = (uint32_t)model_weight(q->model, "word")->rows;
     for (uint64_t attempt = 0; attempt < ATTEMPTS; attempt++) {
         int32_t id = (int32_t)random_below(key_of(x, draw), i * ATTEMPTS + attempt, entries);
