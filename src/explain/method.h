@@ -28,8 +28,8 @@ typedef struct parameter {
     {{name, "baseline", "auto", "auto|mask|pad|unk|zero|mean|text:\"...\"", help}, PARAMETER_BASELINE, 0, 0, 0}
 #define END_PARAMETERS {{NULL, NULL, NULL, NULL, NULL}, PARAMETER_END, 0, 0, 0}
 
-/* What a method needs of the clean run. */
-enum { NEEDS_FORWARD = 0, NEEDS_GRADIENT = 1 };
+/* What a method needs of the clean run; NEEDS_INSIDE: nothing more, but a model whose inside can be read (no external one). */
+enum { NEEDS_FORWARD = 0, NEEDS_GRADIENT = 1, NEEDS_INSIDE = 2 };
 
 /* Values of one run's parameters, in the order of the descriptor. */
 typedef struct arguments {
@@ -128,5 +128,8 @@ tkr_status method_name_baselines(method_call *c, size_t index, tkr_error *error)
  * `help` says how to mend. */
 tkr_status method_check_completeness(method_call *c, const char *help, tkr_error *error);
 double method_sum(const method_call *c, size_t target);
+/* A warning about this run, of at most 400 bytes: how it is called, what can be done, and the sentence.  Error: limit.oom. */
+tkr_status method_warn(const method_call *c, tkr_error *error, const char *code, const char *help, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 #endif
