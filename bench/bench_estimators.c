@@ -64,10 +64,10 @@ static tkr_status fill(table *t, const question *q, scorer *s, tkr_error *error)
     for (uint64_t first = 0; !status && first >> t->players == 0; first += CHUNK) {
         for (uint64_t i = 0; i < CHUNK; i++) {
             uint64_t kept = first + i;
-            coalition_fill(&sets[i], q->feature_count);
+            set_fill(&sets[i], q->feature_count);
             for (size_t f = 0, p = 0; f < q->feature_count; f++)
                 if (!q->is_fixed[f] && !(kept >> p++ & 1))
-                    coalition_drop(&sets[i], f);
+                    set_drop(&sets[i], f);
         }
         size_t count = t->players < 12 ? (size_t)1 << t->players : CHUNK;
         status = scorer_score(s, "table", sets, NULL, count, SCORE_VALUE, scores, error);

@@ -108,6 +108,11 @@ const char *failure_reason(int number, char room[REASON_ROOM])
     case EACCES:
     case EPERM:
         return "permission denied";
+    case ENOENT:
+    case ENOTDIR:
+        return "there is no such file";
+    case EISDIR:
+        return "it is a folder";
     case EMFILE:
     case ENFILE:
         return "too many open files";

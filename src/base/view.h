@@ -25,4 +25,7 @@ static inline bool view_begins(view a, view prefix)
     return a.size >= prefix.size && (prefix.size == 0 || memcmp(a.data, prefix.data, prefix.size) == 0);
 }
 
+/* White space of texts, ASCII only. */
+static inline bool byte_is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
 #endif

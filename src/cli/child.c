@@ -15,7 +15,7 @@
 #include "cli/surroundings.h"
 
 static const double GRACE = 1.0; /* seconds */
-enum { SLICE = 50, READ_ROOM = 1 << 16 };
+enum { SLICE = 50, READ_ROOM = 1 << 16, READS_MOST = 1024 };
 
 static void close_one(int *descriptor)
 {
@@ -89,8 +89,8 @@ static void keep_tail(child *c, const char *bytes, size_t count)
     c->tail_size = kept + taken;
 }
 
-/* What is there now on standard error. */
-static void read_complaints(child *c)
+/* What is there now on standard error; false: nothing. */
+static bool read_complaints(child *c)
 {
     char bytes[4096];
     ssize_t got = c->err < 0 ? -1 : read(c->err, bytes, sizeof bytes);
@@ -98,6 +98,7 @@ static void read_complaints(child *c)
         keep_tail(c, bytes, (size_t)got);
     else if (got == 0)
         close_one(&c->err);
+    return got > 0;
 }
 
 static void read_output(child *c)
@@ -230,12 +231,8 @@ bool child_end(child *c, bool in_a_hurry)
     kill(-c->id, SIGKILL); /* it, or what it has left behind */
     while (waitpid(c->id, &c->status, 0) < 0 && errno == EINTR)
         continue;
-    for (int i = 0; i < CHILD_TAIL && c->err >= 0; i++) { /* what is in the pipe still */
-        size_t before = c->tail_size;
-        drain(c, 0);
-        if (c->tail_size == before)
-            break;
-    }
+    for (int i = 0; i < READS_MOST && read_complaints(c); i++) /* what is in the pipe still */
+        continue;
     signals_guard_child(0);
     c->id = 0;
     close_one(&c->out);

@@ -157,7 +157,7 @@ static tkr_status read_labels(scorer_process *p, tkr_error *error)
 {
     json_t *root = parse(p), *list = json_object_get(root, "labels");
     size_t count = json_array_size(list);
-    bool is_good = count > 0, is_same = count == p->label_count;
+    bool is_good = count > 0, is_first = !p->labels, is_same = count == p->label_count;
     for (size_t i = 0; i < count; i++) {
         const char *label = json_string_value(json_array_get(list, i));
         is_good = is_good && label;
@@ -165,12 +165,12 @@ static tkr_status read_labels(scorer_process *p, tkr_error *error)
     }
     if (!is_good)
         bad_labels(p, error);
-    else if (p->labels && !is_same)
+    else if (!is_first && !is_same)
         complain(error, TKR_E_INPUT_SCORER, "%s was started again and has other labels now", p->name);
-    for (; is_good && p->label_count < count; p->label_count++) {
+    if (is_good && is_first)
+        p->labels = heap_new(count, sizeof *p->labels);
+    for (; is_good && is_first && p->label_count < count; p->label_count++) {
         const char *label = json_string_value(json_array_get(list, p->label_count));
-        if (!p->labels)
-            p->labels = heap_new(count, sizeof *p->labels);
         p->labels[p->label_count] = heap_text(label, strlen(label));
     }
     json_decref(root);
@@ -226,7 +226,7 @@ const char *const *scorer_process_labels(const scorer_process *p, size_t *count)
 
 /* ---- requests ---- */
 
-/* {"id":3,"texts":[...]} and a line break; freed with free(). */
+/* {"id":3,"texts":[...]} and a line break; freed with heap_free; NULL: no memory. */
 static char *write_request(uint64_t id, const char *const *texts, size_t count)
 {
     json_t *list = json_array(), *root = json_object();

@@ -22,7 +22,7 @@ static size_t bytes_of_lines(const question *q, uint64_t evaluations)
 static size_t small_bytes(const question *q, size_t sequences, size_t targets, size_t runs, uint64_t evaluations)
 {
     size_t per_row = 96, per_token = 512, fixed = (size_t)5 << 20; /* arenas grow by blocks of up to 1 MiB */
-    size_t words = (q->feature_count + 63) / 64;
+    size_t words = set_words(q->feature_count);
     size_t seeds = sequences * q->reads * model_outputs(q->model) * sizeof(real);
     size_t rows = sequences * q->length * per_row + q->length * per_token;
     size_t scores = runs * targets * (q->length + q->feature_count) * 16;
@@ -114,8 +114,7 @@ static void add_demand(demand *d, method_cost c)
     d->backward += c.backward;
 }
 
-/* What one method or the other holds for itself while it runs. */
-static size_t most_held(const question *q, const method_spec *list, size_t count, size_t sequences)
+size_t plan_held(const question *q, const method_spec *list, size_t count, size_t sequences)
 {
     size_t most = 0;
     for (size_t i = 0; i < count; i++) {
@@ -137,7 +136,7 @@ tkr_status plan_explain(const question *q, const method_spec *list, size_t count
     for (size_t i = 0; i < count; i++) {
         const method *m = list[i].method;
         method_cost c = m->cost(&list[i].arguments, q->feature_count, targets);
-        add_demand(m->scores_tokens ? &line : &scoring, c);
+        add_demand(m->needs == NEEDS_GRADIENT ? &line : &scoring, c);
         gradient = gradient || m->needs == NEEDS_GRADIENT;
     }
     size_t clean_block = 0, packs = 0, score_block = 0, line_block = 0, held = (size_t)plan->bytes;
@@ -145,7 +144,7 @@ tkr_status plan_explain(const question *q, const method_spec *list, size_t count
     tkr_status status = measure_pass(q, 1, gradient, &clean_block, &packs, &forward_flops, error);
     size_t score_wanted = wanted_sequences(q, scoring.at_once), line_wanted = wanted_sequences(q, line.at_once);
     size_t most = score_wanted > line_wanted ? score_wanted : line_wanted;
-    plan->bytes_results = small_bytes(q, most, targets, count, scoring.evaluations) + most_held(q, list, count, line_wanted);
+    plan->bytes_results = small_bytes(q, most, targets, count, scoring.evaluations) + plan_held(q, list, count, line_wanted);
     plan->bytes_weights = packs;
     size_t of_removal = 0;
     if (!status)

@@ -216,8 +216,8 @@ static tkr_status score_side_without(const question *q, scorer *from, size_t dro
     uint32_t number[CHECK_DRAWS_MOST];
     tkr_status status = masks && scores ? TKR_OK : fail_memory(error, "the check of the finding", words);
     for (uint32_t d = 0; !status && d < draws; d++) {
-        coalition_fill(masks + d * words, q->feature_count);
-        coalition_drop(masks + d * words, dropped);
+        set_fill(masks + d * words, q->feature_count);
+        set_drop(masks + d * words, dropped);
         number[d] = d;
     }
     if (!status)
@@ -384,6 +384,15 @@ static tkr_status add_plans(sides *s, const method_spec *list, size_t count, tkr
     return status;
 }
 
+/* init_sides for a plan: what making an output packs on the way is part of it. */
+static tkr_status init_planned(sides *s, tkr_session *session, const tkr_question *asked, arena *a, tkr_plan *plan, tkr_error *error)
+{
+    uint64_t missing = model_missing_packs(session->model);
+    tkr_status status = init_sides(s, session, asked, a, error);
+    plan->bytes += missing - model_missing_packs(session->model);
+    return status;
+}
+
 /* Fill in what the question decides.  Can the method be asked? */
 static tkr_status settle(sides *s, method_spec *spec, tkr_error *error)
 {
@@ -493,7 +502,7 @@ static tkr_status explain_in(tkr_session *session, const tkr_question *asked, co
     sides *s = ARENA_NEW(a, sides, 1);
     tkr_status status = s ? read_methods(session->model, methods, a, &list, &count, error) : fail_memory(error, "an explanation", sizeof *s);
     if (!status)
-        status = init_sides(s, session, asked, a, error);
+        status = init_planned(s, session, asked, a, &plan, error);
     if (!status)
         status = plan_sides(s, list, &count, &plan, error);
     if (!status)
@@ -553,7 +562,7 @@ tkr_status tkr_plan_explain(tkr_session *s, const tkr_question *asked, const cha
     sides *both = a ? ARENA_NEW(a, sides, 1) : NULL;
     tkr_status status = both ? read_methods(s->model, methods, a, &list, &count, error) : fail_memory(error, "the plan", 0);
     if (!status)
-        status = init_sides(both, s, asked, a, error);
+        status = init_planned(both, s, asked, a, plan, error);
     if (!status)
         status = plan_sides(both, list, &count, plan, error);
     arena_free(a);

@@ -113,14 +113,14 @@ tkr_status external_plan(const question *q, const method_spec *list, size_t coun
     uint64_t evaluations = count; /* the finding's check: one a method */
     for (size_t i = 0; i < count; i++)
         evaluations += list[i].method->cost(&list[i].arguments, q->feature_count, q->target_count).evaluations;
-    size_t words = (q->feature_count + 63) / 64 + 1;
+    size_t words = set_words(q->feature_count) + 1;
     size_t remembered = (size_t)(evaluations + 64) * 4 * (words * 8 + q->target_count * sizeof(score) + 1);
     size_t scores = count * q->target_count * (q->length + q->feature_count) * 16;
     size_t replacing = 0;
     if (replacement_plan(q, &replacing, error))
         return error->code;
     *sizes = (run_plan_sizes){.score_sequences = EXTERNAL_TEXTS, .gradient_sequences = 1};
-    plan->bytes_results = fixed + remembered + scores + (size_t)evaluations * per_variant;
+    plan->bytes_results = fixed + remembered + scores + (size_t)evaluations * per_variant + plan_held(q, list, count, EXTERNAL_TEXTS);
     plan->bytes_activations = replacing + EXTERNAL_TEXTS * (q->length * 16 + model_outputs(q->model) * 8);
     plan->bytes += plan->bytes_results + plan->bytes_activations;
     plan->evaluations = 1 + evaluations;

@@ -10,8 +10,6 @@
 
 static const uint32_t NO_FEATURE = UINT32_MAX;
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 /* Some decoders have one token for unknown, begin and end: that is no word. */
 static bool is_only_unknown(const question *q, int32_t id)
 {
@@ -56,16 +54,16 @@ static size_t group_tokens(question *q)
 /* Is there white space between what bytes [begin, end) already say and byte `at`, or first thing there? */
 static bool is_parted(view text, int64_t begin, int64_t end, int64_t at)
 {
-    while (begin < end && is_space(text.data[begin]))
+    while (begin < end && byte_is_space(text.data[begin]))
         begin++;
     if (begin >= end)
         return false;
-    while (end > begin && is_space(text.data[end - 1]))
+    while (end > begin && byte_is_space(text.data[end - 1]))
         end--;
     for (; end < at; end++)
-        if (is_space(text.data[end]))
+        if (byte_is_space(text.data[end]))
             return true;
-    return at < (int64_t)text.size && is_space(text.data[at]);
+    return at < (int64_t)text.size && byte_is_space(text.data[at]);
 }
 
 /* Does token i go on with the word that token `first` began?  Some tokenizers have no pre-tokenizer and call a whole text one
@@ -104,7 +102,7 @@ static size_t sentence_end(view text, size_t at)
         size_t end = at + 1;
         while (end < text.size && closes(text.data[end]))
             end++;
-        if (end == text.size || is_space(text.data[end]))
+        if (end == text.size || byte_is_space(text.data[end]))
             return end;
     }
     return text.size;
@@ -256,7 +254,7 @@ static bool is_blank(const question *q)
 {
     for (int32_t text = 0; text < 2; text++)
         for (size_t i = 0; i < q->texts[text].size; i++)
-            if (!is_space(q->texts[text].data[i]))
+            if (!byte_is_space(q->texts[text].data[i]))
                 return false;
     return q->has_text;
 }

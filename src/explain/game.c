@@ -13,33 +13,7 @@
 #include "explain/estimate.h"
 #include "explain/sampling.h"
 
-/* ---- sets ---- */
-
-void set_fill(uint64_t *set, size_t players)
-{
-    for (size_t w = 0; w < set_words(players); w++) {
-        size_t left = players - 64 * w;
-        set[w] = left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1;
-    }
-}
-
-void set_clear(uint64_t *set, size_t players) { memset(set, 0, set_words(players) * sizeof *set); }
-
-void set_complement(uint64_t *out, const uint64_t *set, size_t players)
-{
-    for (size_t w = 0; w < set_words(players); w++) {
-        size_t left = players - 64 * w;
-        out[w] = ~set[w] & (left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1);
-    }
-}
-
-size_t set_size(const uint64_t *set, size_t players)
-{
-    size_t size = 0;
-    for (size_t w = 0; w < set_words(players); w++)
-        size += (size_t)__builtin_popcountll(set[w]);
-    return size;
-}
+/* ---- orders ---- */
 
 void game_order(const game *g, uint32_t index, uint32_t *order)
 {
@@ -155,6 +129,21 @@ void game_write(const game *g, const double *values, const double *errors, const
     c->is_exact = true;
     for (size_t i = 0; errors && i < g->targets * g->players; i++)
         c->is_exact = c->is_exact && errors[i] == 0;
+}
+
+tkr_status game_run(method_call *c, size_t more, game_play_fn *play, tkr_error *error)
+{
+    game g;
+    uint64_t before = scorer_evaluations(c->scorer);
+    tkr_status status = game_init(&g, c, error);
+    size_t count = g.targets * g.players;
+    double *room = status ? NULL : NEW(double, 2 * count + more * g.targets);
+    if (!status)
+        status = room ? play(&g, room, room + count, room + 2 * count, error) : fail_memory(error, "scores", count);
+    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
+    memory_free(room);
+    game_fini(&g);
+    return status;
 }
 
 /* ---- the two ends ---- */

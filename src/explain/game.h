@@ -3,14 +3,15 @@
  * players outside S are removed (methods.md 4.3).  Every target is a game of its own over the same sets, so one evaluation
  * of a set answers all of them.
  *
- * Estimators (estimators.h) know games only: tests play them on tables of numbers.  A set is a bit mask of `words` 64-bit
- * words, bit i set = player i is kept.  A draw is a number: under a removal that is random, sets with the same draw replace
- * the same token by the same token; under any other, v does not depend on it.
+ * Estimators (estimators.h) know games only: tests play them on tables of numbers.  A set (set.h) has the players that are
+ * kept.  A draw is a number: under a removal that is random, sets with the same draw replace the same token by the same token;
+ * under any other, v does not depend on it.
  */
 #ifndef EXPLAIN_GAME_H
 #define EXPLAIN_GAME_H
 
 #include "explain/method.h"
+#include "explain/set.h"
 
 typedef struct game game;
 
@@ -61,15 +62,6 @@ static inline tkr_status game_answers(const game *g, const uint64_t *sets, const
  * its standard error in empty_error (NULL: not wanted; 0 for other games); v(N) needs one evaluation always. */
 tkr_status game_ends(const game *g, size_t draws, double *empty, double *empty_error, double *full, tkr_error *error);
 
-/* Sets. */
-static inline size_t set_words(size_t players) { return (players + 63) / 64; }
-static inline bool set_has(const uint64_t *set, size_t player) { return set[player / 64] >> (player % 64) & 1; }
-static inline void set_add(uint64_t *set, size_t player) { set[player / 64] |= UINT64_C(1) << (player % 64); }
-static inline void set_drop(uint64_t *set, size_t player) { set[player / 64] &= ~(UINT64_C(1) << (player % 64)); }
-void set_fill(uint64_t *set, size_t players);  /* all of them */
-void set_clear(uint64_t *set, size_t players); /* none        */
-void set_complement(uint64_t *out, const uint64_t *set, size_t players);
-size_t set_size(const uint64_t *set, size_t players);
 /* A random order of the players, number `index` of this game's orders (Fisher and Yates over Philox: the same for any batch). */
 void game_order(const game *g, uint32_t index, uint32_t *order);
 
@@ -93,10 +85,16 @@ typedef tkr_status game_once_fn(void *user, const game *g, uint32_t draw, double
 tkr_status game_over_draws(const game *g, size_t draws, size_t count, game_once_fn *once, void *user, double *mean, double *errors,
                            size_t *done, tkr_error *error);
 
-/* ---- into the call ---- */
+/* ---- the call of a method ---- */
 
 /* Player values [targets][players] and errors (NULL: none) become the call's scores and errors; features that are no players
  * keep 0.  Errors that are all 0 make the call exact.  base[t]: v(empty) of methods whose scores sum to v(N) - v(empty), else NULL. */
 void game_write(const game *g, const double *values, const double *errors, const double *base);
+
+/* What a method does with its game: play, write, say what was used.  values and errors [targets][players] and more, all 0, are
+ * for it to use. */
+typedef tkr_status game_play_fn(game *g, double *values, double *errors, double *more, tkr_error *error);
+/* A method's run: the game behind the call is played with `more` numbers a target, and what it took is counted into the call. */
+tkr_status game_run(method_call *c, size_t more, game_play_fn *play, tkr_error *error);
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "base/failure.h"
 #include "base/memory.h"
-#include "explain/game.h"
+#include "explain/set.h"
 
 static const double smallest_pivot = 1e-10; /* of the mean of the diagonal */
 
@@ -80,15 +80,16 @@ static size_t pivoted(double *a, size_t n, double *factor)
     return n;
 }
 
-/* F (F'F)^-2 F'; a is room [n][n], as is more [2][n][n]. */
-static void pseudo_inverse(const double *factor, size_t n, size_t rank, double *a, double *more, double *inverse)
+/* F (F'F)^-2 F'; a is room [n][n], as is more [2][n][n].  False: the columns of F are too unlike in size. */
+static bool pseudo_inverse(const double *factor, size_t n, size_t rank, double *a, double *more, double *inverse)
 {
     double *square = more, *room = more + n * n;
     memset(square, 0, rank * rank * sizeof *square);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < rank; j++)
             vector_add(square + j * rank, factor[i * n + j], factor + i * n, rank);
-    cholesky(square, rank); /* F has full rank: pivots are those of a */
+    if (!cholesky(square, rank))
+        return false;
     invert_factor(square, rank, room, a);
     memset(inverse, 0, n * n * sizeof *inverse);
     for (size_t i = 0; i < n; i++) { /* B = F (F'F)^-1 takes the place of room, inverse = B B' */
@@ -98,6 +99,7 @@ static void pseudo_inverse(const double *factor, size_t n, size_t rank, double *
         for (size_t j = 0; j <= i; j++)
             inverse[i * n + j] = inverse[j * n + i] = vector_dot(room + i * n, room + j * n, rank);
     }
+    return true;
 }
 
 tkr_status symmetric_inverse(const double *a, size_t size, double *inverse, size_t *rank, tkr_error *error)
@@ -114,7 +116,8 @@ tkr_status symmetric_inverse(const double *a, size_t size, double *inverse, size
     } else {
         memcpy(work, a, square * sizeof *work);
         *rank = pivoted(work, size, factor);
-        pseudo_inverse(factor, size, *rank, work, factor + square, inverse);
+        while (!pseudo_inverse(factor, size, *rank, work, factor + square, inverse))
+            --*rank; /* without its last column, the smallest */
     }
     memory_free(work);
     return TKR_OK;

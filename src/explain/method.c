@@ -2,6 +2,8 @@
 #include "explain/method.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "base/failure.h"
 #include "base/number.h"
@@ -330,21 +332,24 @@ double method_sum(const method_call *c, size_t t)
     return sum;
 }
 
+tkr_status method_warn(const method_call *c, tkr_error *error, const char *code, const char *help, const char *format, ...)
+{
+    char message[401];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(message, sizeof message, format, values);
+    va_end(values);
+    return result_add_warning(c->result, code, c->id, message, help, error);
+}
+
 static tkr_status warn_gap(method_call *c, double gap, const char *help, tkr_error *error)
 {
     char share[NUMBER_ROOM];
-    buffer message;
-    buffer_init(&message, 400);
-    if (isfinite(gap))
-        buffer_format(&message, "%s has a gap of %s%% (tolerance 5%%): scores may be off by that share", c->id,
-                      number_fixed(share, 100 * gap, 0));
-    else
-        buffer_format(&message, "%s: the score does not change between baseline and input, so scores mean nothing here", c->id);
     const char *code = c->method->scores_tokens ? "ig.gap" : "shapley.gap";
-    tkr_status status = buffer_ok(&message) ? result_add_warning(c->result, code, c->id, message.data, help, error)
-                                            : fail_memory(error, "a warning", message.size);
-    buffer_fini(&message);
-    return status;
+    if (isfinite(gap))
+        return method_warn(c, error, code, help, "%s has a gap of %s%% (tolerance 5%%): scores may be off by that share", c->id,
+                           number_fixed(share, 100 * gap, 0));
+    return method_warn(c, error, code, help, "%s: the score does not change between baseline and input, so scores mean nothing here", c->id);
 }
 
 tkr_status method_check_completeness(method_call *c, const char *help, tkr_error *error)

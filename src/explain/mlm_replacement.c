@@ -85,7 +85,7 @@ mlm_replacement *mlm_replacement_new(const question *q, mlm_sampler *sampler, tk
     mlm_replacement *m = NEW(mlm_replacement, 1);
     if (!m)
         return fail_memory(error, "replacements", sizeof *m), NULL;
-    *m = (mlm_replacement){.q = q, .sampler = sampler, .kind = q->by_words ? MLM_WORDS : MLM_TOKENS, .words = (q->feature_count + 63) / 64,
+    *m = (mlm_replacement){.q = q, .sampler = sampler, .kind = q->by_words ? MLM_WORDS : MLM_TOKENS, .words = set_words(q->feature_count),
                            .fixed = arena_new(SIZE_MAX), .memory = arena_new(SIZE_MAX), .work = arena_new(SIZE_MAX),
                            .unit_count = q->length};
     tkr_status status = m->fixed && m->memory && m->work ? TKR_OK : fail_memory(error, "replacements", sizeof *m);
@@ -123,7 +123,7 @@ static bool is_dropped(const mlm_replacement *m, const uint64_t *mask, size_t un
     if (!q->by_words && q->token_fixed[unit])
         return false;
     uint32_t f = q->by_words ? m->stretches[unit].feature : q->feature_of[unit];
-    return f != UINT32_MAX && !(mask[f / 64] >> (f % 64) & 1);
+    return f != UINT32_MAX && !set_has(mask, f);
 }
 
 /* Tokens: the question's own, with masks. */

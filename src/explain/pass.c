@@ -345,8 +345,6 @@ const real *pass_logits(const pass *p, size_t sequence, size_t read)
     return runner_value(p->runner, p->graph.logits) + row * p->graph.graph->nodes[p->graph.logits].width;
 }
 
-size_t pass_length(const pass *p, size_t sequence) { return p->batch.begin[sequence + 1] - p->batch.begin[sequence]; }
-
 void pass_choose(pass *p, size_t place) { p->at = p->places[place]; }
 
 size_t pass_place_rows(const pass *p) { return p->graph.graph->nodes[p->at].rows / p->batch.sequences; }

@@ -70,10 +70,8 @@ tkr_status pass_seed(pass *p, size_t index, const real *seed, tkr_error *error);
 /* From the first `count` seeds at once, at most shape.seeds; absorbed: see runner_backward_many. */
 tkr_status pass_backward(pass *p, op_rule rule, size_t count, double *absorbed, tkr_error *error);
 
-/* Logits of read number `read` of a sequence: [model outputs]. */
+/* Logits of read number `read` of a sequence: [model outputs], or those alone that the shape wished for. */
 const real *pass_logits(const pass *p, size_t sequence, size_t read);
-/* Rows of one sequence. */
-size_t pass_length(const pass *p, size_t sequence);
 /* Values and gradients at the chosen place from a sequence's first row there: [pass_place_rows, hidden].  Gradients of seed i are
  * those of the sequences from i * batch.sequences on. */
 const real *pass_values(const pass *p, size_t sequence);

@@ -85,8 +85,8 @@ static tkr_status ask_players(perturbation *x, size_t begin, size_t end, size_t 
     const question *q = c->q;
     size_t count = (end - begin) * now;
     for (size_t i = 0; i < count; i++) {
-        coalition_fill(x->masks + i * x->words, q->feature_count);
-        coalition_drop(x->masks + i * x->words, x->features[begin + i / now]);
+        set_fill(x->masks + i * x->words, q->feature_count);
+        set_drop(x->masks + i * x->words, x->features[begin + i / now]);
         x->draws[i] = (uint32_t)(first + i % now);
     }
     score_wish wish = c->by_probability ? SCORE_ANSWER : SCORE_VALUE;

@@ -95,7 +95,6 @@ double player_tree_evaluations(const player_tree *t, int fixed_context)
 
 /* ---- breaks ---- */
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 static bool closes(char c) { return c == '"' || c == '\'' || c == ')' || c == ']'; }
 
 static bool ends_with(view text, const char *mark)
@@ -137,7 +136,7 @@ static player_break break_in_text(view text, const feature *a, const feature *b)
     size_t end = (size_t)a->end, begin = (size_t)b->begin;
     player_break most = end > 0 && text.data[end - 1] == '\n' ? BREAK_SENTENCE : BREAK_WORD;
     for (size_t at = end; at <= begin; at++) {
-        player_break here = break_of_mark(view_slice(text, 0, at), at < text.size && is_space(text.data[at]));
+        player_break here = break_of_mark(view_slice(text, 0, at), at < text.size && byte_is_space(text.data[at]));
         if (at < begin && text.data[at] == '\n')
             here = BREAK_SENTENCE;
         most = here > most ? here : most;
@@ -225,7 +224,7 @@ static double merge_score(const piece *pieces, group a, group b)
 
 static view trimmed(view text)
 {
-    while (text.size > 0 && is_space(text.data[0]))
+    while (text.size > 0 && byte_is_space(text.data[0]))
         text = view_slice(text, 1, text.size);
     return text;
 }
@@ -237,7 +236,7 @@ static piece piece_of(const question *q, size_t token, size_t first, bool is_nex
     return (piece){.text = text, .of_text = t->text, .continues = is_next && question_continues_word(q, first, token)};
 }
 
-static size_t list_pieces(piece *pieces, group *groups, const question *q, const uint32_t *feature_of_player, size_t players)
+static void list_pieces(piece *pieces, group *groups, const question *q, const uint32_t *feature_of_player, size_t players)
 {
     size_t count = 0, first = 0, before = SIZE_MAX - 1;
     for (size_t i = 0; i < players; i++) {
@@ -249,7 +248,6 @@ static size_t list_pieces(piece *pieces, group *groups, const question *q, const
             before = f->members[m];
         }
     }
-    return count;
 }
 
 /* The pair with the highest score, the first among equals. */

@@ -215,17 +215,27 @@ bool question_removes(const question *q, size_t t, size_t f)
     return question_sees(q, t, f) && !q->is_fixed[f] && !(hides && is_read(q, &q->targets[t], f));
 }
 
+/* Is every token in a feature? */
+static bool is_all_features(const question *q)
+{
+    size_t i = 0;
+    while (i < q->length && q->feature_of[i] != UINT32_MAX)
+        i++;
+    return i == q->length;
+}
+
 /* Of a decoder's input the first token stays, or a query would see no key, and under `attn` the only row that is read
- * (methods.md 0.5, rules 4 and 5). */
+ * (methods.md 0.5, rules 4 and 5); of an encoder's under `delete` where nothing else would be left. */
 static tkr_status fix_tokens(question *q, tkr_error *error)
 {
     q->token_fixed = ARENA_NEW(q->arena, bool, q->length);
     q->is_fixed = ARENA_NEW(q->arena, bool, q->feature_count);
     if (!q->token_fixed || !q->is_fixed)
         return fail_memory(error, "features", q->feature_count);
-    bool hides = q->removal == REMOVAL_ATTN, is_decoder = model_shape(q->model) == FAMILY_DECODER;
-    q->token_fixed[0] = is_decoder && (hides || q->removal == REMOVAL_DELETE);
-    if (hides && q->reads == 1 && model_shape(q->model) != FAMILY_ENCODER)
+    const family_shape shape = model_shape(q->model);
+    bool hides = q->removal == REMOVAL_ATTN, deletes = q->removal == REMOVAL_DELETE;
+    q->token_fixed[0] = shape == FAMILY_DECODER ? hides || deletes : shape == FAMILY_ENCODER && deletes && !q->model->score && is_all_features(q);
+    if (hides && q->reads == 1 && shape != FAMILY_ENCODER)
         q->token_fixed[q->read_positions[0]] = true;
     for (size_t i = 0; i < q->length; i++)
         q->token_fixed[i] = q->token_fixed[i] || replacement_keeps(q, i);

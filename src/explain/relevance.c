@@ -66,14 +66,8 @@ static void sum_tokens(const question *q, const double *relevance, account *sum)
 static tkr_status warn_leak(method_call *c, double gap, tkr_error *error)
 {
     char share[NUMBER_ROOM];
-    buffer message;
-    buffer_init(&message, 300);
-    buffer_format(&message, "%s: %s%% of the relevance is neither on tokens nor in the ledger (tolerance 0.01%%)", c->id,
-                  number_fixed(share, 100 * gap, 3));
-    tkr_status status = buffer_ok(&message) ? result_add_warning(c->result, "lrp.leak", c->id, message.data, "-M gxi, or a contrast as target", error)
-                                            : fail_memory(error, "a warning", message.size);
-    buffer_fini(&message);
-    return status;
+    return method_warn(c, error, "lrp.leak", "-M gxi, or a contrast as target",
+                       "%s: %s%% of the relevance is neither on tokens nor in the ledger (tolerance 0.01%%)", c->id, number_fixed(share, 100 * gap, 3));
 }
 
 static tkr_status check_conservation(method_call *c, const account *sum, tkr_error *error)

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "explain/mlm_replacement.h"
 #include "explain/sampling.h"
+#include "explain/variants_rows.h"
 
 /* Room for draws that are remembered and texts under way (mlm_replacement.c). */
 enum { MLM_ROOM = 14 << 20 };
@@ -202,12 +203,6 @@ static int32_t random_id(const replacement *r, uint32_t draw, size_t token)
     return token_counts_draw(r->counts, q->ids[token], random_unit(key, token));
 }
 
-static bool is_removed(const question *q, const uint64_t *mask, size_t token)
-{
-    uint32_t f = q->feature_of[token];
-    return f != UINT32_MAX && !q->token_fixed[token] && !(mask[f / 64] >> (f % 64) & 1);
-}
-
 tkr_status replacement_make(replacement *r, const variant *list, size_t count, arena *a, replaced *out, tkr_error *error)
 {
     const question *q = r->q;
@@ -218,7 +213,7 @@ tkr_status replacement_make(replacement *r, const variant *list, size_t count, a
         if (!out[i].ids)
             return fail_memory(error, "replaced tokens", q->length);
         for (size_t k = 0; k < q->length; k++)
-            out[i].ids[k] = is_removed(q, list[i].mask, k) ? random_id(r, list[i].draw, k) : q->ids[k];
+            out[i].ids[k] = variants_remove(q, list[i].mask, k) ? random_id(r, list[i].draw, k) : q->ids[k];
     }
     return TKR_OK;
 }

@@ -30,17 +30,6 @@ struct scorer {
 
 size_t scorer_words(const scorer *s) { return s->words; }
 uint64_t scorer_evaluations(const scorer *s) { return s->evaluations; }
-uint64_t scorer_rows(const scorer *s) { return variants_rows(s->variants); }
-
-void coalition_fill(uint64_t *mask, size_t features)
-{
-    for (size_t w = 0; w < (features + 63) / 64; w++) {
-        size_t left = features - 64 * w;
-        mask[w] = left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1;
-    }
-}
-
-void coalition_drop(uint64_t *mask, size_t f) { mask[f / 64] &= ~(UINT64_C(1) << (f % 64)); }
 
 scorer *scorer_new(const question *q, size_t sequences, tkr_error *error)
 {
@@ -48,7 +37,7 @@ scorer *scorer_new(const question *q, size_t sequences, tkr_error *error)
     if (!s)
         return fail_memory(error, "the scorer", sizeof *s), NULL;
     s->q = q;
-    s->words = (q->feature_count + 63) / 64;
+    s->words = set_words(q->feature_count);
     s->targets = q->target_count;
     s->is_random = removal_is_random(q->removal);
     s->full = NEW(uint64_t, s->words);
@@ -59,7 +48,7 @@ scorer *scorer_new(const question *q, size_t sequences, tkr_error *error)
         scorer_free(s);
         return NULL;
     }
-    coalition_fill(s->full, q->feature_count);
+    set_fill(s->full, q->feature_count);
     return s;
 }
 

@@ -14,18 +14,15 @@ typedef struct scorer scorer;
 scorer *scorer_new(const question *q, size_t sequences, tkr_error *error);
 void scorer_free(scorer *s);
 
-/* 64-bit words of one coalition: bit f set = feature f is kept. */
+/* Words of one coalition: the set (set.h) of the features that are kept. */
 size_t scorer_words(const scorer *s);
-void coalition_fill(uint64_t *mask, size_t features); /* all kept */
-void coalition_drop(uint64_t *mask, size_t f);
 
 /* Scores of `count` coalitions [count][words], under draws [count] (NULL: draw 0; removals that are not random have one draw
  * only), into out [count][targets].  phase names the work for progress. */
 tkr_status scorer_score(scorer *s, const char *phase, const uint64_t *masks, const uint32_t *draws, size_t count, score_wish wish,
                         score *out, tkr_error *error);
 
-/* Distinct variants that were run, and token rows they took. */
+/* Distinct variants that were run. */
 uint64_t scorer_evaluations(const scorer *s);
-uint64_t scorer_rows(const scorer *s);
 
 #endif

@@ -8,12 +8,10 @@
 #include "base/failure.h"
 #include "base/json.h"
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
 void span_trim(view text, int64_t *begin, int64_t end)
 {
     int64_t at = *begin;
-    while (at < end && is_space(text.data[at]))
+    while (at < end && byte_is_space(text.data[at]))
         at++;
     *begin = at < end ? at : *begin;
 }

@@ -2,8 +2,7 @@
 #include "explain/variant_text.h"
 
 #include "base/failure.h"
-
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+#include "explain/set.h"
 
 /* Does token i belong to the stretch that token `first` began and token `before` ends? */
 static bool joins(const question *q, stretch_unit unit, size_t first, size_t before, size_t i)
@@ -18,9 +17,9 @@ static bool joins(const question *q, stretch_unit unit, size_t first, size_t bef
 static void trim(const question *q, text_stretch *s)
 {
     view text = q->texts[s->text];
-    while (s->begin < s->end && is_space(text.data[s->begin]))
+    while (s->begin < s->end && byte_is_space(text.data[s->begin]))
         s->begin++;
-    while (s->end > s->begin && is_space(text.data[s->end - 1]))
+    while (s->end > s->begin && byte_is_space(text.data[s->end - 1]))
         s->end--;
 }
 
@@ -65,16 +64,16 @@ tkr_status stretches_find(const question *q, stretch_unit unit, arena *a, text_s
     return TKR_OK;
 }
 
-static bool ends_in_space(const buffer *out) { return out->size == 0 || is_space(out->data[out->size - 1]); }
+static bool ends_in_space(const buffer *out) { return out->size == 0 || byte_is_space(out->data[out->size - 1]); }
 
 /* What a stretch leaves that was taken out: no second space, none at the end of the text.  Returns where the text goes on. */
 static size_t close_up(view text, size_t at, size_t begun, buffer *out)
 {
     if (at >= text.size)
-        while (out->size > begun && is_space(out->data[out->size - 1]))
+        while (out->size > begun && byte_is_space(out->data[out->size - 1]))
             out->size--;
     else if (out->size == begun || ends_in_space(out))
-        while (at < text.size && is_space(text.data[at]))
+        while (at < text.size && byte_is_space(text.data[at]))
             at++;
     return at;
 }
@@ -85,7 +84,7 @@ void variant_text(const question *q, int32_t which, const text_stretch *list, si
     view text = q->texts[which];
     size_t at = 0, begun = out->size;
     for (size_t s = 0; s < count; s++) {
-        bool is_kept = mask[list[s].feature / 64] >> (list[s].feature % 64) & 1;
+        bool is_kept = set_has(mask, list[s].feature);
         if (list[s].text != which)
             continue;
         if (places)

@@ -15,10 +15,11 @@
 #define EXPLAIN_VARIANTS_H
 
 #include "explain/question.h"
+#include "explain/set.h"
 
 enum { SHARE_ROWS = 1, SHARE_PREFIX = 2, SHARE_SOURCE = 4, SHARE_HIDDEN = 8, SHARE_HEAD = 16 };
 
-/* One variant: bit f of the mask set = feature f is kept; the draw of a random removal. */
+/* One variant: the set (set.h) of the features that are kept; the draw of a random removal. */
 typedef struct variant {
     const uint64_t *mask;
     uint32_t draw;

@@ -25,10 +25,9 @@ bool variants_touch(const question *q, size_t token)
     return q->feature_of[token] != UINT32_MAX && !q->token_fixed[token];
 }
 
-static bool is_removed(const question *q, const uint64_t *mask, size_t token)
+bool variants_remove(const question *q, const uint64_t *mask, size_t token)
 {
-    uint32_t f = q->feature_of[token];
-    return variants_touch(q, token) && !(mask[f / 64] >> (f % 64) & 1);
+    return variants_touch(q, token) && !set_has(mask, q->feature_of[token]);
 }
 
 static int32_t replacement_id(const question *q)
@@ -69,7 +68,7 @@ static void write_same_places(const writer *w, const uint64_t *mask, variant_row
     const bool hides = q->removal == REMOVAL_ATTN, replaces = q->removal == REMOVAL_ZERO || q->removal == REMOVAL_MEAN;
     size_t source = has_source(q) ? q->input_length : q->length, read = 0;
     for (size_t i = 0; i < q->length; i++) {
-        bool removed = is_removed(q, mask, i);
+        bool removed = variants_remove(q, mask, i);
         if (removed && hides && w->leaves_out && !w->is_read[i] && i < source)
             continue;
         variant_row *row = &rows[line->length++];
@@ -88,7 +87,7 @@ static void write_deleted(const writer *w, const uint64_t *mask, variant_row *ro
     int32_t *ids = room, *positions = room + q->length;
     size_t read = 0;
     for (size_t i = 0; i < q->length; i++) {
-        if (!is_removed(q, mask, i)) {
+        if (!variants_remove(q, mask, i)) {
             ids[line->length] = q->ids[i];
             rows[line->length++] = (variant_row){.id = q->ids[i], .type = q->types[i], .token = (uint32_t)i};
             line->source += has_source(q) && i < q->input_length;

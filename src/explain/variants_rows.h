@@ -31,5 +31,7 @@ tkr_status variants_lines(const question *q, const variant *list, size_t count, 
 
 /* May this token be removed at all? */
 bool variants_touch(const question *q, size_t token);
+/* Is it, where the features of the mask are kept? */
+bool variants_remove(const question *q, const uint64_t *mask, size_t token);
 
 #endif

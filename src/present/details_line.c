@@ -10,13 +10,14 @@
 
 enum { DETAILS_MOST = 4096, TEXT_INDENT = 2 };
 
+static bool is_square(view name) { return name.size >= 2 && view_is(view_slice(name, name.size - 2, name.size), "r2"); }
+
 /* A name as it is shown: "weighted_r2" is weighted R². */
 static void add_detail_name(const screen *s, buffer *b, view name)
 {
-    bool is_square = name.size >= 2 && view_is(view_slice(name, name.size - 2, name.size), "r2");
-    for (size_t i = 0; i < name.size - (is_square ? 2 : 0); i++)
+    for (size_t i = 0; i < name.size - (is_square(name) ? 2 : 0); i++)
         buffer_byte(b, name.data[i] == '_' ? ' ' : name.data[i]);
-    if (is_square)
+    if (is_square(name))
         buffer_text(b, s->options.ascii ? "R2" : "R²");
 }
 
@@ -37,9 +38,8 @@ static void add_detail(const screen *s, buffer *b, view name, double value)
         buffer_format(b, "%s ", figure_count(figure, (size_t)value));
         add_detail_name(s, b, name);
     } else {
-        bool is_square = name.data[name.size - 1] == '2';
         add_detail_name(s, b, name);
-        buffer_format(b, " %s", is_square ? figure_plain(figure, value, 2, s->options.ascii) : figure_alone(figure, value, s->options.ascii));
+        buffer_format(b, " %s", is_square(name) ? figure_plain(figure, value, 2, s->options.ascii) : figure_alone(figure, value, s->options.ascii));
     }
 }
 

@@ -61,6 +61,7 @@ static bool expect_end(const bad_case *c, const bad_place *place, bool is_last)
                         : is_refused && r.out_size > 0                                    ? "standard output"
                         : !is_safe(r.err)                                                 ? "raw control bytes"
                         : is_refused && strlen(c->pattern) && !strstr(r.err, c->pattern)  ? "message"
+                        : c->number == 88 && !strstr(r.err, "--external CMD explains any model") ? "help"
                         : seconds > SECONDS_ALLOWED * (c->number == 69 ? 3 : 1)                                                 ? "time"
                                                                                           : NULL;
     if (wrong && (is_last || strcmp(wrong, "time") != 0))

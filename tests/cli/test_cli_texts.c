@@ -29,6 +29,10 @@
 static const char SENTIMENT[] = "tiny-distilbert-sentiment", MASKED[] = "tiny-bert-mlm", WRITES[] = "tiny-gpt2-stories", REWRITES[] = "tiny-t5-tasks";
 static const char *const models[] = {"tiny-distilbert-sentiment", "tiny-bert-mlm", "tiny-gpt2-stories", "tiny-t5-tasks"};
 
+/* Methods that remove features; sufficient needs 75 draws to show its share. */
+static const char *const removing[] = {"occlusion", "perturb-mask", "perturb-random:draws=2", "exact-shapley", "permutation-shapley", "banzhaf",
+                                       "interactions", "kernel-shap", "linear-shap", "lime", "partition-shap", "counterfactual", "sufficient:draws=75"};
+
 /* ---- helpers ---- */
 
 static size_t count_of(const char *text, const char *part)
@@ -149,6 +153,8 @@ static void test_cli_texts__139_nothing_to_explain(void **state)
     REFUSED(3, "the text has no token to explain", NULL, "-m", REWRITES, "</s>");
     REFUSED(3, "the text has no token to explain", NULL, "-m", REWRITES, "--output-text", "made", "");
     REFUSED(3, "the output has no token to explain", NULL, "-m", REWRITES, "--output-text", "", "a");
+    for (size_t i = 0; i < sizeof removing / sizeof *removing; i++)
+        REFUSED(3, "the text has no token to explain", NULL, "-m", SENTIMENT, "-M", removing[i], " \n");
 }
 
 static void test_cli_texts__140_one_token(void **state)
@@ -158,6 +164,52 @@ static void test_cli_texts__140_one_token(void **state)
     expect_shown(ANSWER("-m", MASKED, "-M", "ig,gxi,occlusion", "good [MASK]"), "good");
     expect_shown(ANSWER("-m", WRITES, "-M", "ig,gxi,occlusion", "Lily"), "occlusion cannot remove it");
     expect_shown(ANSWER("-m", REWRITES, "-M", "ig,gxi,occlusion", "Lily"), "Lily");
+}
+
+/* Column `name` of the first row below the header. */
+static double number_in_csv(const char *text, const char *name)
+{
+    const char *row = strchr(text, '\n'), *column = strstr(text, name);
+    double value = 0;
+    assert_true(row && column && column < row++);
+    for (const char *at = text; at < column; at++)
+        if (*at == ',')
+            row = strchr(row, ',') + 1;
+    assert_true(sscanf(row, "%lf", &value) == 1);
+    return value;
+}
+
+/* One feature has all that the input has over nothing: so say all that are Shapley values. */
+static void test_cli_texts__140_one_token_of_methods_that_remove(void **state)
+{
+    static const char *const shapley[] = {"exact-shapley", "permutation-shapley", "kernel-shap", "partition-shap", "banzhaf"};
+    (void)state;
+    for (size_t i = 0; i < sizeof removing / sizeof *removing; i++)
+        for (size_t m = 0; m < 4; m++) {
+            char *out = ANSWER("-m", models[m], "-M", removing[i], m == 1 ? "good [MASK]" : "superb");
+            expect_shown(out, m == 1 ? "good" : "superb");
+        }
+    double first = 0;
+    for (size_t i = 0; i < sizeof shapley / sizeof *shapley; i++) {
+        char *out = ANSWER("-m", SENTIMENT, "-M", shapley[i], "--csv", "superb");
+        double score = number_in_csv(out, "score");
+        if (i == 0)
+            first = score;
+        if (first < 0.01 || score - first > 1e-6 || first - score > 1e-6)
+            fail_msg("%s says %g, %s %g", shapley[0], first, shapley[i], score);
+        free(out);
+    }
+}
+
+static void test_cli_texts__148_too_many_features_for_all_sets(void **state)
+{
+    static const char text[] = "a b c d e f g h i j k l m n o p q r s t u v w x"; /* 24 */
+    (void)state;
+    REFUSED(6, "exact-shapley needs 16777216 evaluations for 24 words; at most 1048576 (20 words)", "-M shap", "-M", "exact-shapley", text);
+    REFUSED(6, "needs 16777216 evaluations", "-M shap", "--budget", "100000000", "-M", "exact-shapley", text);
+    REFUSED(6, "needs 8 evaluations for 3 words; the budget is 7", "--budget 8", "--budget", "7", "-M", "exact-shapley", "good bad fun");
+    expect_shown(ANSWER("--budget", "8", "-M", "exact-shapley", "good bad fun"), "bad");
+    REFUSED(6, "the run needs ", "--memory ", "--memory", "64M", "--removal", "random", "-M", "exact-shapley:draws=100000", "a b c d e f g h i j k l m n");
 }
 
 /* 1 MiB of one thing: too long, or for some tokenizers one unknown word; never slow. */
@@ -258,6 +310,86 @@ static void test_cli_texts__147_spans(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         REFUSED(3, bad[i].message, NULL, "-f", bad[i].spans, "\xC3\xA9t\xC3\xA9 is a good summer");
+}
+
+/* ---- how features are removed, and for how long ---- */
+
+static void test_cli_texts__limits_of_methods_that_sample(void **state)
+{
+    static const char *const budgets[] = {"abc", "5x", "", "-1", "1e3", "1.5", "10 s", "0x10", "s"}, *const shares[] = {"2", "nan", "", "0", "-0.1", "5%"};
+    (void)state;
+    for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++)
+        REFUSED(2, "is no budget", "--budget 2000 (evaluations) or --budget 10s", "--budget", budgets[i], "-M", "shap", "x");
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+        REFUSED(2, "is no share", "--wanted-error 0.05", "--wanted-error", shares[i], "-M", "shap", "x");
+    REFUSED(2, "--budget \"0\" is out of range", "1 to ", "--budget", "0", "-M", "shap", "x");
+    REFUSED(2, "--budget needs ", NULL, "x", "--budget");
+}
+
+static void test_cli_texts__removals_that_are_none(void **state)
+{
+    static const struct {
+        int code;
+        const char *removal, *message;
+    } bad[] = {{2, "foo", "no removal \"foo\"; auto, mask"},         {2, "", "no removal \"\""},
+               {2, "mask:x", "removal mask takes nothing after"},    {2, "random:count=3", "no option \"count=3\" of removal random"},
+               {2, "random:counts=", "no option \"counts=\""},       {3, "random:counts=/nonexistent", "/nonexistent cannot be read: there is no such file"},
+               {3, "random:counts=/dev/null", "/dev/null is empty"}, {3, "random:counts=/", "cannot be read: it is a folder"},
+               {2, "mlm:", "takes model=NAME"},                      {4, "mlm:model=/nonexistent", "no such model folder"},
+               {2, "mlm:model=tiny-gpt2-stories", "is no masked language model"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        REFUSED(bad[i].code, bad[i].message, NULL, "--removal", bad[i].removal, "-M", "occlusion", "good fun");
+    REFUSED(2, "removal mask: the model's tokenizer has no such token", NULL, "-m", WRITES, "--removal", "mask", "Lily was");
+}
+
+static void test_cli_texts__contexts_that_are_not_there(void **state)
+{
+    static const struct {
+        int code;
+        const char *fixed, *message;
+    } bad[] = {{3, "text:\"zzz\"", "the fixed context \"zzz\" is nowhere in the input"}, {3, "text:", "is nowhere in the input"},
+               {2, "foo", "no fixed context \"foo\""},                                   {2, "", "no fixed context \"\""},
+               {3, "spans:[[0,400]]", "span 0 [0, 400) leaves the text (8 bytes)"},      {3, "spans:[[2,1]]", "span 0 [2, 1) is empty"},
+               {3, "spans:/nonexistent", "/nonexistent"},                                {2, "pair", "is the second of two texts, and there is one"},
+               {2, "first", "is the first of two texts, and there is one"},              {3, "text:\"good fun\"", "no token is left to explain"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        REFUSED(bad[i].code, bad[i].message, NULL, "--fixed", bad[i].fixed, "-M", "occlusion", "good fun");
+}
+
+static void test_cli_texts__parameters_of_methods_that_remove(void **state)
+{
+    static const char *const bad[][2] = {
+        {"occlusion:window=0", "window 0 is out of range"},
+        {"occlusion:keep=both", "keep \"both\" is none of out|only"},
+        {"occlusion:stride=3,window=2", "stride 3 is above window 2"},
+        {"perturb-random:draws=1", "draws 1 is out of range"},
+        {"perturb-mask:draws=3", "perturb-mask has no parameter \"draws\""},
+        {"exact-shapley:draws=0", "draws 0 is out of range"},
+        {"permutation-shapley:pairs=-1", "pairs -1 is out of range"},
+        {"permutation-shapley:pairs=1e9", "pairs \"1e9\" is not a whole number"},
+        {"banzhaf:exact=21", "exact 21 is out of range"},
+        {"banzhaf:samples=9", "samples 9 is out of range"},
+        {"interactions:exact=17", "exact 17 is out of range"},
+        {"kernel-shap:design=foo", "design \"foo\" is none of leverage|kernel|shap-compat"},
+        {"shap:samples=99999999", "samples 99999999 is out of range"},
+        {"linear-shap:share=1", "share 1 is out of range"},
+        {"linear-shap:share=nan", "share \"nan\" is not a finite number"},
+        {"linear-shap:coding=x", "coding \"x\" is none of kept|masked|intercept"},
+        {"lime:width=0", "width 0 is out of range"},
+        {"lime:alpha=-1", "alpha -1 is out of range"},
+        {"lime:width=inf", "width \"inf\" is not a finite number"},
+        {"partition-shap:tree=oak", "tree \"oak\" is none of phrases|words|balanced|shap"},
+        {"partition-shap:fixed_context=2", "fixed_context \"2\" is none of none|0|1"},
+        {"partition-shap:evaluations=1048577", "evaluations 1048577 is out of range"},
+        {"counterfactual:exact=65", "exact 65 is out of range"},
+        {"counterfactual:evaluations=0", "evaluations 0 is out of range"},
+        {"sufficient:share=1", "share 1 is out of range"},
+        {"sufficient:draws=5", "5 draws cannot show a share of 0.95"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        REFUSED(2, bad[i][1], NULL, "-M", bad[i][0], "good bad fun");
 }
 
 /* ---- F, G: questions ---- */
@@ -419,12 +551,18 @@ int main(void)
         cmocka_unit_test(test_cli_texts__138_bytes_that_are_no_text),
         cmocka_unit_test(test_cli_texts__139_nothing_to_explain),
         cmocka_unit_test(test_cli_texts__140_one_token),
+        cmocka_unit_test(test_cli_texts__140_one_token_of_methods_that_remove),
+        cmocka_unit_test(test_cli_texts__148_too_many_features_for_all_sets),
         cmocka_unit_test(test_cli_texts__141_a_megabyte),
         cmocka_unit_test(test_cli_texts__truncation_is_said),
         cmocka_unit_test(test_cli_texts__142_hostile_bytes_in_every_presenter),
         cmocka_unit_test(test_cli_texts__142_hostile_bytes_in_an_output),
         cmocka_unit_test(test_cli_texts__143_no_mask),
         cmocka_unit_test(test_cli_texts__147_spans),
+        cmocka_unit_test(test_cli_texts__limits_of_methods_that_sample),
+        cmocka_unit_test(test_cli_texts__removals_that_are_none),
+        cmocka_unit_test(test_cli_texts__contexts_that_are_not_there),
+        cmocka_unit_test(test_cli_texts__parameters_of_methods_that_remove),
         cmocka_unit_test(test_cli_texts__112_a_token_the_model_has_no_row_for),
         cmocka_unit_test(test_cli_texts__134_135_reliability),
         cmocka_unit_test(test_cli_texts__136_targets_that_are_not_there),

@@ -96,9 +96,8 @@ static void toss(const game *g, size_t sample, uint64_t *set)
 {
     random_key key = {.seed = g->seed, .purpose = g->purpose, .item = sample == 1 ? 0 : (uint32_t)sample};
     for (size_t w = 0; w < g->words; w++) {
-        size_t left = g->players - 64 * w;
         uint64_t coins = (uint64_t)random_u32(key, 2 * w) << 32 | random_u32(key, 2 * w + 1);
-        set[w] = (sample == 1 ? ~coins : coins) & (left >= 64 ? UINT64_MAX : (UINT64_C(1) << left) - 1);
+        set[w] = (sample == 1 ? ~coins : coins) & set_full_word(g->players, w);
     }
 }
 
@@ -217,27 +216,20 @@ static size_t held(const question *q, const arguments *a, size_t sequences)
     return every_set_bytes(q->target_count) + SETS_AT_ONCE * set_words(players) * sizeof(uint64_t) + q->target_count * players * 10 * sizeof(double);
 }
 
-static tkr_status run(method_call *c, tkr_error *error)
+static tkr_status play_call(game *g, double *values, double *errors, double *more, tkr_error *error)
 {
-    game g;
-    arguments *a = &c->arguments;
-    uint64_t before = scorer_evaluations(c->scorer);
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players, done = 0;
+    (void)more;
+    arguments *a = &g->call->arguments;
+    size_t done = 0;
     banzhaf_options o = {.exact = (size_t)a->number[EXACT], .samples = (size_t)a->number[SAMPLES], .draws = (size_t)a->number[DRAWS]};
-    double *values = NEW(double, 2 * count);
-    if (!status && !values)
-        status = fail_memory(error, "scores", count);
+    tkr_status status = play(g, &o, values, errors, &done, error);
     if (!status)
-        status = play(&g, &o, values, values + count, &done, error);
-    if (!status)
-        game_write(&g, values, values + count, NULL);
+        game_write(g, values, errors, NULL);
     a->number[is_exact(a) ? DRAWS : SAMPLES] = (double)done;
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(values);
-    game_fini(&g);
     return status;
 }
+
+static tkr_status run(method_call *c, tkr_error *error) { return game_run(c, 0, play_call, error); }
 
 const method banzhaf_method = {
     .facts = {.id = "banzhaf",

@@ -302,36 +302,26 @@ static tkr_status warn_of_none(const method_call *c, tkr_error *error)
         none += !(c->details[t * COUNTERFACTUAL_DETAILS + COUNTERFACTUAL_FOUND] > 0);
     if (none == 0)
         return TKR_OK;
-    buffer message;
-    buffer_init(&message, 400);
-    buffer_format(&message, "%s: for %zu of %zu targets no set of features was found whose removal changes the model's answer (%s evaluations)",
-                  c->id, none, c->q->target_count, number_fixed(count, (double)c->evaluations, 0));
-    tkr_status status = buffer_ok(&message) ? result_add_warning(c->result, "counterfactual.none", c->id, message.data,
-                                                                 "another --removal, or more of -M counterfactual:evaluations=N,exact=K", error)
-                                            : fail_memory(error, "a warning", message.size);
-    buffer_fini(&message);
+    return method_warn(c, error, "counterfactual.none", "another --removal, or more of -M counterfactual:evaluations=N,exact=K",
+                       "%s: for %zu of %zu targets no set of features was found whose removal changes the model's answer (%s evaluations)", c->id,
+                       none, c->q->target_count, number_fixed(count, (double)c->evaluations, 0));
+}
+
+static tkr_status play_call(game *g, double *members, double *errors, double *more, tkr_error *error)
+{
+    (void)errors, (void)more;
+    const arguments *a = &g->call->arguments;
+    counterfactual_options o = {.exact = (size_t)a->number[EXACT], .evaluations = (size_t)a->number[EVALUATIONS]};
+    tkr_status status = counterfactual(g, &o, members, g->call->details, error);
+    if (!status)
+        game_write(g, members, NULL, NULL);
     return status;
 }
 
 static tkr_status run(method_call *c, tkr_error *error)
 {
-    game g = {0};
-    counterfactual_options o = {.exact = (size_t)c->arguments.number[EXACT], .evaluations = (size_t)c->arguments.number[EVALUATIONS]};
-    uint64_t before = scorer_evaluations(c->scorer);
-    tkr_status status = game_init(&g, c, error);
-    double *members = NEW(double, g.targets * g.players);
-    if (!status && !members)
-        status = fail_memory(error, "scores", g.players);
-    if (!status)
-        status = counterfactual(&g, &o, members, c->details, error);
-    if (!status)
-        game_write(&g, members, NULL, NULL);
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    if (!status)
-        status = warn_of_none(c, error);
-    memory_free(members);
-    game_fini(&g);
-    return status;
+    tkr_status status = game_run(c, 0, play_call, error);
+    return status ? status : warn_of_none(c, error);
 }
 
 static const char *const aliases[] = {"flip", NULL};

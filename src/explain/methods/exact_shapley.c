@@ -145,23 +145,20 @@ static size_t held(const question *q, const arguments *a, size_t sequences)
     return every_set_bytes(q->target_count) + q->target_count * (size_t)a->number[PLAYERS] * 8 * sizeof(double);
 }
 
+static tkr_status play_call(game *g, double *values, double *errors, double *base, tkr_error *error)
+{
+    double *asked = &g->call->arguments.number[DRAWS];
+    size_t draws = (size_t)*asked;
+    tkr_status status = play(g, draws, values, errors, base, &draws, error);
+    if (!status)
+        game_write(g, values, errors, base);
+    *asked = (double)draws;
+    return status;
+}
+
 static tkr_status run(method_call *c, tkr_error *error)
 {
-    game g;
-    uint64_t before = scorer_evaluations(c->scorer);
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players, draws = (size_t)c->arguments.number[DRAWS];
-    double *values = NEW(double, 2 * count + g.targets);
-    if (!status && !values)
-        status = fail_memory(error, "scores", count);
-    if (!status)
-        status = play(&g, draws, values, values + count, values + 2 * count, &draws, error);
-    if (!status)
-        game_write(&g, values, values + count, values + 2 * count);
-    c->arguments.number[DRAWS] = (double)draws;
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(values);
-    game_fini(&g);
+    tkr_status status = game_run(c, 1, play_call, error);
     return status ? status : method_check_completeness(c, "-M permutation-shapley", error);
 }
 

@@ -12,7 +12,6 @@
  * zero without limit: there the zero baseline is refused, and T5 is refined unless steps or rule are given.
  */
 #include <math.h>
-#include <stdio.h>
 
 #include "base/failure.h"
 #include "base/memory.h"
@@ -142,10 +141,10 @@ static tkr_status warn_unreached(method_call *c, const refinement *r, tkr_error 
         gap = fmax(gap, refinement_miss(r, t) / r->range[t]);
     if (gap > 0.05)
         return TKR_OK;
-    char share[NUMBER_ROOM], aim[NUMBER_ROOM], message[METHOD_ID_ROOM + 160];
-    snprintf(message, sizeof message, "%s: after %zu points the gap is %s%%, and it or a token's last change is above the %s%% asked for", c->id,
-             r->count, number_fixed(share, 100 * gap, 3), number_fixed(aim, 100 * wanted, 3));
-    return result_add_warning(c->result, "ig.gap", c->id, message, "a larger gap, or a baseline that is nearer", error);
+    char share[NUMBER_ROOM], aim[NUMBER_ROOM];
+    return method_warn(c, error, "ig.gap", "a larger gap, or a baseline that is nearer",
+                       "%s: after %zu points the gap is %s%%, and it or a token's last change is above the %s%% asked for", c->id, r->count,
+                       number_fixed(share, 100 * gap, 3), number_fixed(aim, 100 * wanted, 3));
 }
 
 static tkr_status refine(method_call *c, path *p, tkr_error *error)

@@ -411,25 +411,22 @@ static void write_call(const game *g, const double *rows, const double *errors, 
     c->is_exact = c->is_exact && is_exact;
 }
 
+/* rows: two a target, of what is estimated and of its errors; behind them base. */
+static tkr_status play_call(game *g, double *scores, double *score_errors, double *rows, tkr_error *error)
+{
+    arguments *a = &g->call->arguments;
+    size_t size = g->targets * row_size(g->players), draws = 1;
+    interactions_options o = {.exact = (size_t)a->number[EXACT], .orders = (size_t)a->number[ORDERS], .draws = (size_t)a->number[DRAWS]};
+    tkr_status status = play(g, &o, rows, rows + size, &o.done, &draws, error);
+    if (!status)
+        write_call(g, rows, rows + size, scores, score_errors, rows + 2 * size);
+    a->number[o.done > 0 ? ORDERS : DRAWS] = (double)(o.done > 0 ? o.done : draws);
+    return status;
+}
+
 static tkr_status run(method_call *c, tkr_error *error)
 {
-    game g;
-    arguments *a = &c->arguments;
-    uint64_t before = scorer_evaluations(c->scorer);
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players, size = g.targets * row_size(g.players), draws = 1;
-    interactions_options o = {.exact = (size_t)a->number[EXACT], .orders = (size_t)a->number[ORDERS], .draws = (size_t)a->number[DRAWS]};
-    double *rows = NEW(double, 2 * size + 2 * count + g.targets);
-    if (!status && !rows)
-        status = fail_memory(error, "pairs of features", size);
-    if (!status)
-        status = play(&g, &o, rows, rows + size, &o.done, &draws, error);
-    if (!status)
-        write_call(&g, rows, rows + size, rows + 2 * size, rows + 2 * size + count, rows + 2 * size + 2 * count);
-    a->number[o.done > 0 ? ORDERS : DRAWS] = (double)(o.done > 0 ? o.done : draws);
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(rows);
-    game_fini(&g);
+    tkr_status status = game_run(c, 2 * row_size(game_players(c->q)) + 1, play_call, error);
     return status ? status : method_check_completeness(c, "-M interactions:exact=16", error);
 }
 

@@ -365,7 +365,7 @@ enum { DETAIL_PAIRS, DETAIL_EXACT, DETAILS };
 static tkr_status tell(method_call *c, const kernel_options *o, tkr_error *error)
 {
     c->arguments.number[SAMPLES] = (double)o->done;
-    for (size_t t = 0; c->details && t < c->q->target_count; t++) {
+    for (size_t t = 0; t < c->q->target_count; t++) {
         c->details[t * DETAILS + DETAIL_PAIRS] = (double)(o->done / 2);
         c->details[t * DETAILS + DETAIL_EXACT] = o->is_exact;
     }
@@ -376,25 +376,18 @@ static tkr_status tell(method_call *c, const kernel_options *o, tkr_error *error
                               "more samples, at least 4 a feature, or permutation-shapley", error);
 }
 
-static tkr_status run(method_call *c, tkr_error *error)
+static tkr_status play_call(game *g, double *values, double *errors, double *base, tkr_error *error)
 {
-    game g;
-    uint64_t before = scorer_evaluations(c->scorer);
+    method_call *c = g->call;
     kernel_options o = {.design = design_of(&c->arguments), .samples = (size_t)c->arguments.number[SAMPLES]};
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players;
-    double *room = status ? NULL : NEW(double, 2 * count + g.targets);
-    if (!status)
-        status = room ? kernel_shap(&g, &o, room, room + count, room + 2 * count, error) : fail_memory(error, "values", count);
-    if (!status)
-        game_write(&g, room, room + count, room + 2 * count);
-    if (!status)
-        status = tell(c, &o, error);
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(room);
-    game_fini(&g);
-    return status;
+    tkr_status status = kernel_shap(g, &o, values, errors, base, error);
+    if (status)
+        return status;
+    game_write(g, values, errors, base);
+    return tell(c, &o, error);
 }
+
+static tkr_status run(method_call *c, tkr_error *error) { return game_run(c, 1, play_call, error); }
 
 static const char *const aliases[] = {"shap", "kernelshap", NULL};
 

@@ -139,29 +139,24 @@ static size_t held(const question *q, const arguments *a, size_t sequences)
 static const char *const details[] = {"intercept", "weighted_r2", NULL};
 enum { DETAIL_INTERCEPT, DETAIL_R2, DETAILS };
 
-static tkr_status run(method_call *c, tkr_error *error)
+static tkr_status play_call(game *g, double *values, double *errors, double *more, tkr_error *error)
 {
-    game g;
-    uint64_t before = scorer_evaluations(c->scorer);
-    const double *number = c->arguments.number;
+    method_call *c = g->call;
+    double *number = c->arguments.number, *intercept = more, *r2 = more + g->targets;
     lime_options o = {.samples = (size_t)number[SAMPLES], .width = number[WIDTH], .alpha = number[ALPHA]};
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players;
-    double *values = status ? NULL : NEW(double, 2 * count + 2 * g.targets), *intercept = values ? values + 2 * count : NULL;
-    if (!status)
-        status = values ? lime(&g, &o, values, values + count, intercept, intercept + g.targets, error) : fail_memory(error, "values", count);
-    if (!status)
-        game_write(&g, values, values + count, NULL);
-    for (size_t t = 0; !status && c->details && t < g.targets; t++) {
+    tkr_status status = lime(g, &o, values, errors, intercept, r2, error);
+    if (status)
+        return status;
+    game_write(g, values, errors, NULL);
+    for (size_t t = 0; t < g->targets; t++) {
         c->details[t * DETAILS + DETAIL_INTERCEPT] = intercept[t];
-        c->details[t * DETAILS + DETAIL_R2] = intercept[g.targets + t];
+        c->details[t * DETAILS + DETAIL_R2] = r2[t];
     }
-    c->arguments.number[SAMPLES] = (double)o.done;
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(values);
-    game_fini(&g);
-    return status;
+    number[SAMPLES] = (double)o.done;
+    return TKR_OK;
 }
+
+static tkr_status run(method_call *c, tkr_error *error) { return game_run(c, 2, play_call, error); }
 
 const method lime_method = {
     .facts = {.id = "lime",

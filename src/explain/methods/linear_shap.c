@@ -160,7 +160,7 @@ enum { DETAIL_SUM, DETAIL_DELTA, DETAIL_INTERCEPT, DETAILS };
 static void tell(method_call *c, const game *g, const linear_options *o, const double *values, const double *intercept, const double *empty)
 {
     c->arguments.number[SAMPLES] = (double)o->done;
-    for (size_t t = 0; c->details && t < g->targets; t++) {
+    for (size_t t = 0; t < g->targets; t++) {
         double *row = c->details + t * DETAILS;
         row[DETAIL_SUM] = 0;
         for (size_t i = 0; i < g->players; i++)
@@ -170,26 +170,20 @@ static void tell(method_call *c, const game *g, const linear_options *o, const d
     }
 }
 
-static tkr_status run(method_call *c, tkr_error *error)
+static tkr_status play_call(game *g, double *values, double *errors, double *more, tkr_error *error)
 {
-    game g;
-    uint64_t before = scorer_evaluations(c->scorer);
-    linear_options o = {.coding = coding_of(&c->arguments), .samples = (size_t)c->arguments.number[SAMPLES], .share = c->arguments.number[SHARE]};
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players;
-    double *values = status ? NULL : NEW(double, 2 * count + 2 * g.targets), *intercept = values ? values + 2 * count : NULL;
-    if (!status)
-        status = values ? linear_shap(&g, &o, values, values + count, intercept, intercept + g.targets, error)
-                        : fail_memory(error, "values", count);
-    if (!status) {
-        game_write(&g, values, values + count, NULL);
-        tell(c, &g, &o, values, intercept, intercept + g.targets);
-    }
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(values);
-    game_fini(&g);
-    return status;
+    const arguments *a = &g->call->arguments;
+    double *intercept = more, *empty = more + g->targets;
+    linear_options o = {.coding = coding_of(a), .samples = (size_t)a->number[SAMPLES], .share = a->number[SHARE]};
+    tkr_status status = linear_shap(g, &o, values, errors, intercept, empty, error);
+    if (status)
+        return status;
+    game_write(g, values, errors, NULL);
+    tell(g->call, g, &o, values, intercept, empty);
+    return TKR_OK;
 }
+
+static tkr_status run(method_call *c, tkr_error *error) { return game_run(c, 2, play_call, error); }
 
 static const char *const aliases[] = {"linearshap", NULL};
 

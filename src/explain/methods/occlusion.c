@@ -153,30 +153,21 @@ static method_cost cost(const arguments *a, size_t features, size_t targets)
     return (method_cost){.evaluations = all, .at_once = each, .forward = all};
 }
 
-static tkr_status run(method_call *c, tkr_error *error)
+static tkr_status play_call(game *g, double *values, double *errors, double *full, tkr_error *error)
 {
-    game g;
-    arguments *a = &c->arguments;
+    arguments *a = &g->call->arguments;
     occlusion_options o = {.keeps_only = keeps_only(a), .window = (size_t)a->number[WINDOW], .stride = (size_t)a->number[STRIDE],
                            .draws = (size_t)a->number[DRAWS], .done = 1};
-    uint64_t before = scorer_evaluations(c->scorer);
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players;
-    double *values = NEW(double, 2 * count + g.targets), *full = values ? values + 2 * count : NULL;
-    if (!status && !values)
-        status = fail_memory(error, "scores", count);
-    for (size_t t = 0; !status && t < g.targets; t++)
-        full[t] = c->q->targets[t].value;
+    for (size_t t = 0; t < g->targets; t++)
+        full[t] = g->call->q->targets[t].value;
+    tkr_status status = occlusion(g, &o, full, values, errors, error);
     if (!status)
-        status = occlusion(&g, &o, full, values, values + count, error);
-    if (!status)
-        game_write(&g, values, values + count, NULL);
+        game_write(g, values, errors, NULL);
     a->number[DRAWS] = (double)o.done;
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(values);
-    game_fini(&g);
     return status;
 }
+
+static tkr_status run(method_call *c, tkr_error *error) { return game_run(c, 1, play_call, error); }
 
 static const char *const aliases[] = {"leave-one-out", "loo", NULL};
 

@@ -240,7 +240,7 @@ tkr_status partition_shap(const game *g, partition_options *o, double *values, d
 {
     partition_options paid = *o;
     double *sums = NEW(double, 2 * g->targets);
-    walks all = {.o = &paid, .base = sums, .shared_out = sums + g->targets};
+    walks all = {.o = &paid, .base = sums, .shared_out = sums ? sums + g->targets : NULL};
     pay(g->budget, g->is_random, &paid.evaluations, &paid.draws);
     paid.done = 0;
     paid.is_complete = true;
@@ -307,8 +307,8 @@ static tkr_status check(const question *q, const arguments *a, tkr_error *error)
     double exact = status ? 0 : player_tree_evaluations(&t, fixed_context(a));
     if (status || exact <= EXACT_MOST)
         return status;
-    fail(error, TKR_E_LIMIT_EVALS, "partition-shap: exact values of %zu %s over this tree need %.3g evaluations, at most %d are made", t.players,
-         q->feature_kind, exact, EXACT_MOST);
+    fail(error, TKR_E_LIMIT_EVALS, "partition-shap: exact values of %zu %s over this tree need more than %d evaluations, the most that are made",
+         t.players, q->feature_kind, EXACT_MOST);
     fail_help(error, "-M partition-shap:evaluations=2000, tree=balanced, or larger --features");
     return error->code;
 }
@@ -342,34 +342,23 @@ static void write_details(method_call *c, const partition_options *o)
     c->arguments.number[DRAWS] = (double)o->draws;
 }
 
-static tkr_status run(method_call *c, tkr_error *error)
+static tkr_status play_call(game *g, double *values, double *errors, double *more, tkr_error *error)
 {
-    game g = {0};
+    method_call *c = g->call;
+    double *base = more;
     partition_options o = {.evaluations = (size_t)c->arguments.number[EVALUATIONS], .fixed_context = fixed_context(&c->arguments),
-                           .draws = (size_t)c->arguments.number[DRAWS]};
-    uint64_t before = scorer_evaluations(c->scorer);
-    tkr_status status = game_init(&g, c, error);
-    size_t scores = g.targets * g.players;
-    double *values = NEW(double, scores), *errors = NEW(double, scores), *base = NEW(double, g.targets);
-    o.shared_out = NEW(double, g.targets);
-    if (!status && !(values && errors && base && o.shared_out))
-        status = fail_memory(error, "scores", scores);
+                           .draws = (size_t)c->arguments.number[DRAWS], .shared_out = more + g->targets};
+    tkr_status status = tree_of(&o.tree, c->q, &c->arguments, error);
     if (!status)
-        status = tree_of(&o.tree, c->q, &c->arguments, error);
-    if (!status)
-        status = partition_shap(&g, &o, values, errors, base, error);
-    if (!status) {
-        game_write(&g, values, g.is_random ? errors : NULL, base);
-        write_details(c, &o);
-    }
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(values);
-    memory_free(errors);
-    memory_free(base);
-    memory_free(o.shared_out);
-    game_fini(&g);
-    return status;
+        status = partition_shap(g, &o, values, errors, base, error);
+    if (status)
+        return status;
+    game_write(g, values, g->is_random ? errors : NULL, base);
+    write_details(c, &o);
+    return TKR_OK;
 }
+
+static tkr_status run(method_call *c, tkr_error *error) { return game_run(c, 2, play_call, error); }
 
 static const char *const aliases[] = {"owen", "partition", NULL};
 

@@ -203,24 +203,20 @@ static size_t held(const question *q, const arguments *a, size_t sequences)
     return sets * of_set + SETS_A_CALL * sizeof(uint32_t) + estimate_bytes(q->target_count, players + 1) + 4 * players * q->target_count * 8;
 }
 
+static tkr_status play_call(game *g, double *values, double *errors, double *base, tkr_error *error)
+{
+    double *pairs = &g->call->arguments.number[PAIRS];
+    permutation_options o = {.pairs = (size_t)*pairs};
+    tkr_status status = permutation_shapley(g, &o, values, errors, base, error);
+    if (!status)
+        game_write(g, values, errors, base);
+    *pairs = (double)o.done;
+    return status;
+}
+
 static tkr_status run(method_call *c, tkr_error *error)
 {
-    game g;
-    uint64_t before = scorer_evaluations(c->scorer);
-    tkr_status status = game_init(&g, c, error);
-    size_t count = g.targets * g.players;
-    permutation_options o = {.pairs = (size_t)c->arguments.number[PAIRS]};
-    double *values = NEW(double, 2 * count + g.targets);
-    if (!status && !values)
-        status = fail_memory(error, "scores", count);
-    if (!status)
-        status = permutation_shapley(&g, &o, values, values + count, values + 2 * count, error);
-    if (!status)
-        game_write(&g, values, values + count, values + 2 * count);
-    c->arguments.number[PAIRS] = (double)o.done;
-    c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
-    memory_free(values);
-    game_fini(&g);
+    tkr_status status = game_run(c, 1, play_call, error);
     return status ? status : method_check_completeness(c, "-M permutation-shapley:pairs=100", error);
 }
 

@@ -4,7 +4,6 @@
  *
  * A model without a mask token takes the removal of the question instead, and says so.
  */
-#include "base/failure.h"
 #include "explain/estimators.h"
 #include "explain/perturbation.h"
 
@@ -41,13 +40,8 @@ static size_t held(const question *q, const arguments *a, size_t sequences)
 
 static tkr_status warn(const method_call *c, tkr_error *error)
 {
-    buffer message;
-    buffer_init(&message, 400);
-    buffer_format(&message, "the model has no mask token; features were removed by %s", removal_id(c->q->removal));
-    tkr_status status = buffer_ok(&message) ? result_add_warning(c->result, "perturb.mask", c->id, message.data, "-M perturb-random", error)
-                                            : fail_memory(error, "a warning", message.size);
-    buffer_fini(&message);
-    return status;
+    return method_warn(c, error, "perturb.mask", "-M perturb-random", "the model has no mask token; features were removed by %s",
+                       removal_id(c->q->removal));
 }
 
 static tkr_status run(method_call *c, tkr_error *error)

@@ -11,7 +11,6 @@
  * known from the ends of the paths; the end that all have in common, the input, is looked at once.
  */
 #include <math.h>
-#include <stdio.h>
 
 #include "base/failure.h"
 #include "base/memory.h"
@@ -248,10 +247,10 @@ static tkr_status warn_unreached(const feature_paths *p, tkr_error *error)
     }
     if (short_of == 0)
         return TKR_OK;
-    char off[NUMBER_ROOM], aim[NUMBER_ROOM], message[METHOD_ID_ROOM + 200];
-    snprintf(message, sizeof message, "%s: the paths of %zu of %zu features are not within %s%% of the largest score; the worst is off by %s%%", c->id,
-             short_of, c->q->feature_count, number_fixed(aim, 100 * c->arguments.number[GAP], 3), number_fixed(off, 100 * gap, 3));
-    return result_add_warning(c->result, "ig.gap", c->id, message, "more points: -M sequential-ig:gap=0.01,most=2000", error);
+    char off[NUMBER_ROOM], aim[NUMBER_ROOM];
+    return method_warn(c, error, "ig.gap", "more points: -M sequential-ig:gap=0.01,most=2000",
+                       "%s: the paths of %zu of %zu features are not within %s%% of the largest score; the worst is off by %s%%", c->id, short_of,
+                       c->q->feature_count, number_fixed(aim, 100 * c->arguments.number[GAP], 3), number_fixed(off, 100 * gap, 3));
 }
 
 static tkr_status refine(feature_paths *p, tkr_error *error)

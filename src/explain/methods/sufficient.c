@@ -279,8 +279,9 @@ static tkr_status refuse_draws(const arguments *a, double most, tkr_error *error
     double low = 0, high = 0;
     for (size_t step = draws; low < a->number[SHARE]; draws += step)
         wilson(draws + step, draws + step, &low, &high);
-    fail(error, TKR_E_USAGE_RANGE, "sufficient: %zu draws cannot show a share of %g: if all keep the answer, the 95%% interval begins at %.4f",
-         (size_t)a->number[DRAWS], a->number[SHARE], most);
+    char share[NUMBER_ROOM], begins[NUMBER_ROOM];
+    fail(error, TKR_E_USAGE_RANGE, "sufficient: %zu draws cannot show a share of %s: if all keep the answer, the 95%% interval begins at %s",
+         (size_t)a->number[DRAWS], number_shortest_f64(share, a->number[SHARE]), number_fixed(begins, most, 4));
     fail_help(error, "-M sufficient:draws=%zu", draws);
     fail_field(error, "methods", -1, 0);
     return error->code;
@@ -324,45 +325,34 @@ static tkr_status warn_of_none(const method_call *c, tkr_error *error)
         none += !(c->details[t * SUFFICIENT_DETAILS + SUFFICIENT_FOUND] > 0);
     if (none == 0)
         return TKR_OK;
-    buffer message;
-    buffer_init(&message, 400);
-    buffer_format(&message, "%s: for %zu of %zu targets no set was shown to keep the model's answer (%s evaluations); members are those of the largest set tried",
-                  c->id, none, c->q->target_count, number_fixed(count, (double)c->evaluations, 0));
-    tkr_status status = buffer_ok(&message) ? result_add_warning(c->result, "sufficient.none", c->id, message.data,
-                                                                 "more of -M sufficient:evaluations=N, or a lower share=", error)
-                                            : fail_memory(error, "a warning", message.size);
-    buffer_fini(&message);
+    return method_warn(c, error, "sufficient.none", "more of -M sufficient:evaluations=N, or a lower share=",
+                       "%s: for %zu of %zu targets no set was shown to keep the model's answer (%s evaluations); members are those of the largest set tried",
+                       c->id, none, c->q->target_count, number_fixed(count, (double)c->evaluations, 0));
+}
+
+static tkr_status play_call(game *g, double *members, double *errors, double *more, tkr_error *error)
+{
+    (void)errors, (void)more;
+    const arguments *a = &g->call->arguments;
+    sufficient_options o = {.share = a->number[SHARE], .draws = (size_t)a->number[DRAWS], .evaluations = (size_t)a->number[EVALUATIONS]};
+    tkr_status status = sufficient(g, &o, members, g->call->details, error);
+    if (!status)
+        game_write(g, members, NULL, NULL);
     return status;
 }
 
 static tkr_status run(method_call *c, tkr_error *error)
 {
-    game g = {0};
     scorer *given = c->scorer, *own = NULL;
-    sufficient_options options = {.share = c->arguments.number[SHARE], .draws = (size_t)c->arguments.number[DRAWS],
-                                  .evaluations = (size_t)c->arguments.number[EVALUATIONS]};
-    double *members = NULL;
     tkr_status status = perturbation_ask_under(c, REMOVAL_RANDOM, &own, error);
-    uint64_t before = scorer_evaluations(c->scorer);
     if (!status)
-        status = game_init(&g, c, error);
-    if (!status && !(members = NEW(double, g.targets * g.players)))
-        status = fail_memory(error, "scores", g.players);
+        status = game_run(c, 0, play_call, error);
     if (!status)
-        status = sufficient(&g, &options, members, c->details, error);
-    if (!status) {
-        game_write(&g, members, NULL, NULL);
-        c->evaluations = c->forward = scorer_evaluations(c->scorer) - before;
         status = warn_of_none(c, error);
-    }
-    memory_free(members);
-    game_fini(&g);
     scorer_free(own);
     c->scorer = given;
     return status;
 }
-
-static const char *const aliases[] = {NULL};
 
 const method sufficient_method = {
     .facts = {.id = "sufficient",
@@ -372,8 +362,7 @@ const method sufficient_method = {
               .paper = "after Ribeiro, Singh and Guestrin 2018",
               .needs = "forward passes",
               .cost = "20000 evaluations at most",
-              .caveat = "found greedily, so not always the smallest; random tokens are word salad, whatever --removal says",
-              .aliases = aliases},
+              .caveat = "found greedily, so not always the smallest; random tokens are word salad, whatever --removal says"},
     .parameters = parameters,
     .needs = NEEDS_FORWARD,
     .draws_tokens = true,
