@@ -287,7 +287,7 @@ static void add_rows(const weight *matrix, const real *seed, const size_t *at, s
     }
 }
 
-/* Multiply the rows of a list, those at equal distances in one go. */
+/* Multiply the rows of a list. */
 static tkr_status multiply_rows(const pass *p, weight *matrix, const real *seed, const uint32_t *rows, size_t count, real *out,
                                 tkr_error *error)
 {
@@ -295,13 +295,8 @@ static tkr_status multiply_rows(const pass *p, weight *matrix, const real *seed,
     const packed *pack = count ? weight_packed(matrix, s->model->kernels, s->threads, error) : NULL;
     if (count && !pack)
         return error->code;
-    for (size_t begin = 0, end; begin < count; begin = end) {
-        size_t apart = begin + 1 < count ? rows[begin + 1] - rows[begin] : 1;
-        for (end = begin + 1; end < count && rows[end] - rows[end - 1] == apart; end++)
-            ;
-        gemm_turned(s->threads, out + rows[begin] * matrix->columns, apart * matrix->columns, seed + rows[begin] * matrix->rows,
-                    apart * matrix->rows, end - begin, pack);
-    }
+    if (count)
+        gemm_turned(s->threads, out, matrix->columns, seed, matrix->rows, rows, count, pack);
     return TKR_OK;
 }
 

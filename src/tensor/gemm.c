@@ -213,6 +213,8 @@ typedef struct multiplication {
     const packed *w;
     const real *bias;
     size_t panels, row_cells, column_cells;
+    size_t row_unit;      /* rows are done in so many at a time              */
+    const uint32_t *rows; /* of a and c: row number i of the m; NULL: row i  */
 } multiplication;
 
 /* A copy of the block pays when it is read by several panels and does not fit beside them in the first-level
@@ -285,7 +287,7 @@ static void choose_grid(multiplication *x, size_t threads)
         if (threads % row_cells != 0)
             continue;
         const size_t column_cells = threads / row_cells;
-        const size_t rows = (x->m + row_cells - 1) / row_cells,
+        const size_t rows = round_up((x->m + row_cells - 1) / row_cells, x->row_unit),
                      panels = (x->panels + column_cells - 1) / column_cells;
         const size_t cost = (rows + 5) * panels + rows;
         if (cost < best) {
@@ -337,6 +339,7 @@ void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t 
                         .m = m,
                         .w = w,
                         .bias = bias,
+                        .row_unit = 1,
                         .panels = round_up(w->outputs, w->kernels->panel) / w->kernels->panel};
     run_cells(&x, multiply_cells);
 }
@@ -347,9 +350,10 @@ void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t 
  * pack across.  What it gives is C turned, a few steps of k at a time, which is turned back into place. */
 
 enum {
-    TURN_N = 4096,         /* most columns of A in a stretch          */
+    TURN_N = 1536,         /* most columns of A in a stretch          */
     TURN_NUMBERS = 1 << 18, /* of A that are turned at a time          */
     TURN_STEPS = 112,      /* columns of C that are turned back at once: whole tiles of each level (14 x 8; 6 and 4 nearly) */
+    TURN_UNIT = 16,        /* the narrower width of vectors            */
     TURN_WIDTH_MOST = 32
 };
 
@@ -367,7 +371,41 @@ static size_t turned_rows(const packed *w)
 }
 
 /* Width of the vectors for what is left of a block's rows. */
-static size_t turned_width(const kernels *k, size_t rows) { return rows > k->panel / 2 ? k->panel : k->panel < 32 ? k->panel : 16; }
+static size_t turned_width(const kernels *k, size_t rows) { return rows > TURN_UNIT ? k->panel : TURN_UNIT; }
+
+/* Row number i of a product. */
+static size_t row_at(const multiplication *x, size_t i) { return x->rows ? x->rows[i] : i; }
+
+/* How many of the rows from number i on lie one below the other, at most `most`. */
+static size_t run_of_rows(const multiplication *x, size_t i, size_t most)
+{
+    size_t count = 1;
+    while (count < most && (!x->rows || x->rows[i + count] == x->rows[i] + count))
+        count++;
+    return count;
+}
+
+/* The columns [n, n + depth) of `count` rows of A become rows of `out`, which are `width` wide. */
+static void turn_rows_in(const multiplication *x, size_t row, size_t count, size_t n, size_t depth, real *out, size_t width)
+{
+    for (size_t i = 0, run; i < count; i += run) {
+        run = run_of_rows(x, row + i, count - i);
+        x->w->kernels->transpose(out + i, width, x->a + row_at(x, row + i) * x->lda + n, x->lda, run, depth);
+    }
+}
+
+/* Columns [k, k + steps) of `count` rows of C and the room where they lie turned, one way or the other. */
+static void turn_rows_out(const multiplication *x, size_t row, size_t count, size_t k, size_t steps, real *room, size_t width, bool is_back)
+{
+    for (size_t i = 0, run; i < count; i += run) {
+        run = run_of_rows(x, row + i, count - i);
+        real *c = x->c + row_at(x, row + i) * x->ldc + k;
+        if (is_back)
+            x->w->kernels->transpose(room + i, width, c, x->ldc, run, steps);
+        else
+            x->w->kernels->transpose(c, x->ldc, room + i, width, steps, run);
+    }
+}
 
 /* Rows [row, row + rows) of A, columns [n, n + depth), one vector's width after the other; missing rows are 0. */
 static void turn_in(const multiplication *x, size_t row, size_t rows, size_t n, size_t depth, real *out)
@@ -378,7 +416,7 @@ static void turn_in(const multiplication *x, size_t row, size_t rows, size_t n, 
         const size_t now = least(width, rows - done);
         if (now < width)
             memset(out, 0, depth * width * sizeof *out);
-        table->transpose(out, width, x->a + (row + done) * x->lda + n, x->lda, now, depth);
+        turn_rows_in(x, row + done, now, n, depth, out, width);
     }
 }
 
@@ -391,14 +429,13 @@ static void turn_steps(const multiplication *x, size_t row, size_t rows, size_t 
     const size_t block = k - k % BLOCK_K, step = panel_step(table, least(BLOCK_K, w->inputs - block));
     for (size_t done = 0, width; done < rows; done += width, in += depth * width) {
         width = turned_width(table, rows - done);
-        real *c = x->c + (row + done) * x->ldc + k;
         const size_t now = least(width, rows - done);
         if (n > 0)
-            table->transpose(room, width, c, x->ldc, now, steps);
+            turn_rows_out(x, row + done, now, k, steps, room, width, true);
         const across p = {.steps = steps, .n = depth, .width = width, .w = panel_at(w, block, n / table->panel) + (k - block) * table->panel,
                           .panel_step = step, .b = in, .c = room, .goes_on = n > 0};
         table->across(&p);
-        table->transpose(c, x->ldc, room, width, steps, now);
+        turn_rows_out(x, row + done, now, k, steps, room, width, false);
     }
 }
 
@@ -425,8 +462,8 @@ static void turn_slowly(const multiplication *x, size_t row, size_t rows, size_t
         for (size_t k = begin; k < end; k++) {
             real sum = 0;
             for (size_t n = 0; n < w->outputs; n++)
-                sum = real_fma(panel_at(w, k - k % BLOCK_K, n / width)[k % BLOCK_K * width + n % width], x->a[i * x->lda + n], sum);
-            x->c[i * x->ldc + k] = sum;
+                sum = real_fma(panel_at(w, k - k % BLOCK_K, n / width)[k % BLOCK_K * width + n % width], x->a[row_at(x, i) * x->lda + n], sum);
+            x->c[row_at(x, i) * x->ldc + k] = sum;
         }
 }
 
@@ -446,15 +483,16 @@ static void turn_cells(void *context, size_t begin, size_t end, int thread)
     }
 }
 
-void gemm_turned(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w)
+void gemm_turned(pool *threads, real *c, size_t ldc, const real *a, size_t lda, const uint32_t *rows, size_t m, const packed *w)
 {
     if (m == 0 || w->inputs == 0)
         return;
-    if (w->blas.gemm) {
-        multiply_openblas(threads, c, ldc, a, lda, m, w, NULL, true);
-        return;
-    }
-    multiplication x = {.threads = threads, .c = c, .ldc = ldc, .a = a, .lda = lda, .m = m, .w = w,
+    multiplication x = {.threads = threads, .c = c, .ldc = ldc, .a = a, .lda = lda, .m = m, .w = w, .row_unit = TURN_UNIT, .rows = rows,
                         .panels = round_up(w->inputs, w->kernels->panel) / w->kernels->panel};
-    run_cells(&x, turn_cells);
+    for (size_t i = 0, run; w->blas.gemm && i < m; i += run) {
+        run = run_of_rows(&x, i, m - i);
+        multiply_openblas(threads, c + row_at(&x, i) * ldc, ldc, a + row_at(&x, i) * lda, lda, run, w, NULL, true);
+    }
+    if (!w->blas.gemm)
+        run_cells(&x, turn_cells);
 }

@@ -28,8 +28,9 @@ size_t packed_inputs(const packed *w);  /* K */
 /* C = A . W^T + bias: c [m, N] row stride ldc, a [m, K] row stride lda, bias [N] or NULL.  Same bits for any m, row, thread count
  * and level. */
 void gemm(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w, const real *bias);
-/* C = A . W, the way back: c [m, K], a [m, N].  Same bits likewise. */
-void gemm_turned(pool *threads, real *c, size_t ldc, const real *a, size_t lda, size_t m, const packed *w);
+/* C = A . W, the way back, for some rows: of c [.., K] and a [.., N] those that `rows` [m] lists, ascending; NULL: the first m.  Same
+ * bits likewise. */
+void gemm_turned(pool *threads, real *c, size_t ldc, const real *a, size_t lda, const uint32_t *rows, size_t m, const packed *w);
 
 /* Most working memory that gemm takes from each thread of a pool (pool_scratch); it runs without, somewhat
  * slower. */

@@ -35,9 +35,9 @@ typedef struct op_call {
     real *out;
     real *saved;                       /* what forward leaves for backward, or NULL             */
     real *scratch;                     /* op.scratch elements for this thread, or NULL          */
-    /* backward; of whole ops dout, din, dense and the units are those of several seeds, one after the other */
+    /* backward; of whole ops dout, din, rows and the units are those of several seeds, one after the other */
     const real *dout;
-    real *dense;                       /* whole ops: as large as dout, for rows put together    */
+    uint32_t *rows;                    /* whole ops: room for a list of the rows of dout        */
     real *din[NODE_INPUTS];            /* to be written whole; NULL: not wanted                 */
     double *absorbed;                  /* [units][ABSORBED_KINDS], zeroed: relevance kept back by each unit; NULL: not asked */
     tkr_error *error;                  /* is_whole ops may fail (packing)                       */

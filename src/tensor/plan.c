@@ -124,7 +124,7 @@ static void plan_gradients(planner *s)
         if (np->needs_gradient && !np->has_first_writer && (s->options.beyond == 0 || (node)i != s->options.beyond))
             live_gradient(s, &np->places[PLACE_GRADIENT], n, now, last);
         if (np->has_way_back && n->op->is_whole)
-            live_gradient(s, &np->places[PLACE_DENSE], n, now, now);
+            live(s, &np->places[PLACE_ROWS], n->rows, seeds_of(s), now, now); /* a number is no larger than a real */
         for (int j = 0; np->has_way_back && j < n->op->inputs; j++) {
             if (!passes_to(n, j))
                 continue;

@@ -11,7 +11,7 @@
 #include "tensor/run.h"
 
 /* What a node may need room for. */
-enum { PLACE_VALUE = 0, PLACE_SAVED, PLACE_GRADIENT, PLACE_DENSE, PLACE_TEMPORARY, PLACES = PLACE_TEMPORARY + NODE_INPUTS };
+enum { PLACE_VALUE = 0, PLACE_SAVED, PLACE_GRADIENT, PLACE_ROWS, PLACE_TEMPORARY, PLACES = PLACE_TEMPORARY + NODE_INPUTS };
 
 typedef struct place {
     size_t bytes, offset;     /* offset from the beginning of the block */
@@ -20,7 +20,7 @@ typedef struct place {
 } place;
 
 typedef struct node_plan {
-    place places[PLACES];     /* dense: op_call.dense; temporary j: a later gradient of input j, or one nobody wants */
+    place places[PLACES];     /* rows: op_call.rows; temporary j: a later gradient of input j, or one nobody wants */
     size_t units;             /* of parallel work                                                     */
     size_t grain[2];          /* least units a thread gets: forward, backward                         */
     bool needs_gradient;      /* a source or a kept gradient is at or below it                        */

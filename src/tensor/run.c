@@ -375,7 +375,7 @@ static tkr_status step_back(runner *r, node n, double *absorbed, tkr_error *erro
         return fail(error, TKR_E_INTERNAL, "node %d: op %s has no way back under rule %d", (int)n, c.node->op->name,
                     (int)r->rule);
     c.dout = at_place(r, n, PLACE_GRADIENT, step);
-    c.dense = at_place(r, n, PLACE_DENSE, step);
+    c.rows = (uint32_t *)(void *)at_place(r, n, PLACE_ROWS, step);
     if (absorbed != NULL) {
         memset(r->absorbed, 0, r->seeds * r->plan.nodes[n].units * ABSORBED_KINDS * sizeof *r->absorbed);
         c.absorbed = r->absorbed;

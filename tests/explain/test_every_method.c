@@ -355,6 +355,32 @@ static void test_every_method__two_thousand_words_need_little_memory(void **stat
     free(text);
 }
 
+/* Ids without special tokens under `delete`: one token has to stay, or a variant would have no row at all. */
+static void test_every_method__ids_that_could_all_be_deleted(void **state)
+{
+    (void)state;
+    static const int32_t ids[] = {200, 300};
+    tkr_model *m = open_bundled("tiny-distilbert-sentiment");
+    tkr_session *s = session_of(m, 0);
+    for (size_t count = 1; count <= 2; count++) {
+        tkr_error error = {0};
+        tkr_question q = tkr_question_defaults();
+        q.ids = ids;
+        q.id_count = count;
+        q.features = "tokens";
+        q.removal = "delete";
+        tkr_result *r = tkr_explain(s, &q, "occlusion,exact-shapley", &error);
+        if (!r)
+            fail_msg("%zu ids: %s", count, error.message);
+        const float *scores = tkr_array_f32(tkr_result_array(r, "exact-shapley.scores"));
+        assert_true(isnan(scores[0]));
+        assert_true(count == 1 || isfinite(scores[1]));
+        tkr_result_free(r);
+    }
+    tkr_session_free(s);
+    tkr_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_every_method__decoder_with_odd_texts),
         cmocka_unit_test(test_every_method__encoder_decoder_with_several_steps),
         cmocka_unit_test(test_every_method__every_removal),
+        cmocka_unit_test(test_every_method__ids_that_could_all_be_deleted),
         cmocka_unit_test(test_every_method__two_thousand_words_need_little_memory),
     };
     return cmocka_run_group_tests_name("every_method", tests, NULL, NULL);

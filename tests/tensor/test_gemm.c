@@ -85,7 +85,7 @@ static void problem_free(problem *p)
 static void multiply(const problem *p, pool *threads, real *c, const packed *w)
 {
     if (p->transposed)
-        gemm_turned(threads, c, p->ldc, p->a, p->lda, p->m, w);
+        gemm_turned(threads, c, p->ldc, p->a, p->lda, NULL, p->m, w);
     else
         gemm(threads, c, p->ldc, p->a, p->lda, p->m, w, p->bias);
 }
@@ -173,6 +173,32 @@ static void test_gemm__row_does_not_depend_on_its_batch(void **state)
     problem_free(&p);
 }
 
+/* Rows that are not listed are neither read nor written. */
+static void test_gemm__turned_rows_of_a_list(void **state)
+{
+    (void)state;
+    static const uint32_t rows[] = {1, 2, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 30, 38, 39};
+    enum { COUNT = sizeof rows / sizeof *rows };
+    problem p = problem_new(40, 50, 1700, true, false);
+    for (size_t level = 0; kernels_at(level); level++)
+        for (int threads = 1; threads <= 2; threads++) {
+            pool *t = pool_new(threads);
+            packed *w = packed_new(kernels_at(level), p.w.rows, p.w.columns, copy_row, &p.w, t);
+            real *c = memory_new(p.m * p.ldc, sizeof *c), *untouched = memory_new(p.ldc, sizeof *c);
+            gemm_turned(t, c, p.ldc, p.a, p.lda, rows, COUNT, w);
+            for (size_t i = 0, at = 0; i < p.m; i++) {
+                const bool is_listed = at < COUNT && rows[at] == i;
+                assert_memory_equal(c + i * p.ldc, is_listed ? p.want + i * p.ldc : untouched, p.ldc * sizeof *c);
+                at += is_listed;
+            }
+            memory_free(c);
+            memory_free(untouched);
+            packed_free(w);
+            pool_free(t);
+        }
+    problem_free(&p);
+}
+
 static void test_gemm__infinite_and_huge_weights_pass_through(void **state)
 {
     (void)state;
@@ -188,7 +214,7 @@ static void test_gemm__infinite_and_huge_weights_pass_through(void **state)
         real y[3 * 40], dx[3 * 40];
         for (size_t i = 0; i < 3 * 40; i++)
             y[i] = 1 + (real)i;
-        gemm_turned(NULL, dx, 40, y, 20, 3, w);
+        gemm_turned(NULL, dx, 40, y, 20, NULL, 3, w);
         for (size_t i = 0; i < 3; i++)
             for (size_t j = 0; j < 40; j++)
                 assert_true((isinf(dx[i * 40 + j]) != 0) == (j == 39) && !isnan(dx[i * 40 + j]));
@@ -282,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_gemm__blocks_and_grids_do_not_show),
         cmocka_unit_test(test_gemm__nothing_to_sum_gives_the_bias),
         cmocka_unit_test(test_gemm__row_does_not_depend_on_its_batch),
+        cmocka_unit_test(test_gemm__turned_rows_of_a_list),
         cmocka_unit_test(test_gemm__infinite_and_huge_weights_pass_through),
         cmocka_unit_test(test_gemm__pack_holds_what_it_says),
         cmocka_unit_test(test_gemm__packing_survives_each_failed_allocation),

@@ -221,7 +221,7 @@ static outcome run_case(op_case *c, const kernels *k, pool *threads, bool saves)
     /* Back: only what the op says it reads is there. */
     call.out = o->keeps_output ? got.out : NULL;
     call.dout = c->seed;
-    call.dense = o->is_whole ? poisoned(c->f, c->out_size) : NULL;
+    call.rows = o->is_whole ? fixture_room(c->f, c->out_size, sizeof(uint32_t)) : NULL;
     if (c->rule != RULE_GRADIENT)
         call.absorbed = got.absorbed = fixture_room(c->f, c->units * ABSORBED_KINDS, sizeof(double));
     for (int j = 0; j < o->inputs; j++) {

@@ -286,7 +286,7 @@ static void test_weight__packs_are_made_once_and_products_are_right(void **state
     assert_int_equal(weight_packed_missing(w, k), 0);
     real got[5], got_back[3];
     gemm(NULL, got, 5, x, 3, 1, pack, NULL);
-    gemm_turned(NULL, got_back, 3, y, 5, 1, pack);
+    gemm_turned(NULL, got_back, 3, y, 5, NULL, 1, pack);
     assert_close_tensor("y", TENSOR(got, 5), TENSOR(forward, 5), TOLERANCE_op_forward);
     assert_close_tensor("dx", TENSOR(got_back, 3), TENSOR(back, 3), TOLERANCE_op_forward);
     fixture_fini(&f);

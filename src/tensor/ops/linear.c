@@ -3,8 +3,7 @@
  * It is so under the relevance rules too: the epsilon rule with epsilon 0, where the bias keeps <dy, b> (methods.md 6.2).
  *
  * No gradient of the weights: explanations differentiate by activations only.  The product spreads over threads by itself.
- * Rows of dy that are zero (rows after a causal target, rows that no target reads) give zero rows of dx and are not multiplied:
- * the others are put together where such rows lie between them, so that the weights are read once.
+ * Rows of dy that are zero (rows after a causal target, rows that no target reads) give zero rows of dx and are not multiplied.
  */
 #include "tensor/op_sample.h"
 
@@ -44,26 +43,16 @@ static bool is_zero(const real *x, size_t count)
     return i == count;
 }
 
-/* Copy the rows of dy that are not zero to the room for them. */
-static void put_together(const op_call *c, size_t begin, size_t end)
+/* List the rows of dy that are not zero; the others give zero rows of dx. */
+static size_t list_rows(const op_call *c, size_t begin, size_t end)
 {
-    size_t width = c->node->width, count = 0;
+    size_t width = c->node->width, inner = c->in_node[0]->width, count = 0;
     for (size_t r = begin; r < end; r++)
-        if (!is_zero(c->dout + r * width, width))
-            memcpy(c->dense + count++ * width, c->dout + r * width, width * sizeof(real));
-}
-
-/* The `count` first rows of dx go where dy is not zero, from the last on. */
-static void put_back(const op_call *c, size_t begin, size_t end, size_t count)
-{
-    size_t width = c->node->width, inner = c->in_node[0]->width;
-    for (size_t r = end; r-- > begin;) {
-        real *row = c->din[0] + r * inner;
         if (is_zero(c->dout + r * width, width))
-            memset(row, 0, inner * sizeof(real));
-        else if (begin + --count < r)
-            memcpy(row, c->din[0] + (begin + count) * inner, inner * sizeof(real));
-    }
+            memset(c->din[0] + r * inner, 0, inner * sizeof(real));
+        else
+            c->rows[count++] = (uint32_t)r;
+    return count;
 }
 
 static tkr_status backward(const op_call *c, size_t begin, size_t end)
@@ -72,15 +61,8 @@ static tkr_status backward(const op_call *c, size_t begin, size_t end)
     const packed *matrix = weight_packed(n->weights[0], c->kernels, c->threads, c->error);
     if (matrix == NULL)
         return TKR_E_LIMIT_OOM;
-    size_t inner = c->in_node[0]->width, count = 0;
-    for (size_t r = begin; r < end; r++)
-        count += !is_zero(c->dout + r * n->width, n->width);
-    const real *rows = count < end - begin ? c->dense : c->dout + begin * n->width;
-    if (rows == c->dense)
-        put_together(c, begin, end);
-    gemm_turned(c->threads, c->din[0] + begin * inner, inner, rows, n->width, count, matrix);
-    if (rows == c->dense)
-        put_back(c, begin, end, count);
+    size_t inner = c->in_node[0]->width, count = list_rows(c, begin, end);
+    gemm_turned(c->threads, c->din[0], inner, c->dout, n->width, c->rows, count, matrix);
     if (n->weights[1] != NULL)
         absorb_rows(c, begin, end, n->weights[1]->vector);
     return TKR_OK;
