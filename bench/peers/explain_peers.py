@@ -168,19 +168,23 @@ def captum_lime(case, folder):
 
 
 class TokenMasker:
-    """For shap: tokens become the mask token, first and last stay; the tree joins neighbours, as Tokray's tree=balanced."""
+    """For shap: tokens become the mask token, first and last stay; the tree is by halves, as Tokray's tree=balanced."""
 
     def __init__(self, length, mask):
         import numpy
 
         self.mask, self.shape = mask, (1, length)
-        rows, level = [], [(i, 1) for i in range(length)]
-        while len(level) > 1:
-            above = []
-            for a, b in zip(level[::2], level[1::2]):
-                rows.append([a[0], b[0], len(rows) + 1, a[1] + b[1]])
-                above.append((length + len(rows) - 1, a[1] + b[1]))
-            level = above + level[len(level) - len(level) % 2:]
+        rows = []
+
+        def join(first, end):
+            if end - first == 1:
+                return first
+            middle = first + (end - first + 1) // 2
+            left, right = join(first, middle), join(middle, end)
+            rows.append([left, right, len(rows) + 1, end - first])
+            return length + len(rows) - 1
+
+        join(0, length)
         self.clustering = numpy.array(rows, dtype=float)
 
     def __call__(self, kept, x):
@@ -270,14 +274,14 @@ MATRIX = Spec("gradient", ["inseq_saliency"], 30)
 MATRIX_GXI = Spec("gxi", ["inseq_gxi"], 30)
 
 
-def removal(warm):
-    """warm: the aim for peers in their default, which grows as inputs get shorter."""
+def removal(warm, is_whole):
+    """warm: the aim for peers in their default, which grows as inputs get shorter; is_whole: the budget is enough for the whole tree."""
     return [
         Spec("occlusion", ["captum_ablation"], 5, warm),
         Spec("occlusion", ["captum_ablation_grouped"], 5, 1.2),
         Spec("kernel-shap:samples=%d" % SAMPLES, ["captum_kernel_shap"], 5, warm, agrees=False),
         Spec("lime:samples=%d" % SAMPLES, ["captum_lime"], 5, warm, agrees=False),
-        Spec("partition-shap:evaluations=%d,tree=balanced" % PARTS, ["shap_partition"], 5, warm, agrees=False),
+        Spec("partition-shap:evaluations=%d,tree=balanced" % PARTS, ["shap_partition"], 5, warm, agrees=is_whole),
     ]
 
 
@@ -450,8 +454,8 @@ def cases(options):
     made = made_case(tokens)
     yield "sentiment", "tiny-distilbert-sentiment", {"text": SENTENCE, "mask": 4}, [IG, INTERPRET, GRADIENT, GXI]
     yield "distilbert", "distilbert", made, [IG, GRADIENT, GXI]
-    yield "distil-11", "distilbert", made_case(11), removal(4)
-    yield "distil-42", "distilbert", made_case(42), removal(2)
+    yield "distil-11", "distilbert", made_case(11), removal(4, True)
+    yield "distil-42", "distilbert", made_case(42), removal(2, False)
     yield "stories", "tiny-gpt2-stories", {"prompt": PROMPT, "output": OUTPUT}, [MATRIX, MATRIX_GXI]
 
 

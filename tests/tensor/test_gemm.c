@@ -145,8 +145,8 @@ static void test_gemm__blocks_and_grids_do_not_show(void **state)
     check_everywhere(461, 270, 70, false, true);
     check_everywhere(461, 70, 270, true, false);
     check_everywhere(3, 1540, 45, true, false);
-    check_everywhere(90, 97, 3100, true, false);
-    check_everywhere(49, 130, 4500, true, false);
+    check_everywhere(90, 20, 1600, true, false);
+    check_everywhere(49, 17, 3100, true, false);
 }
 
 static void test_gemm__nothing_to_sum_gives_the_bias(void **state)
