@@ -73,26 +73,18 @@ static void print_memory(int threads)
     sized_close(&model);
 }
 
+static void add_lengths(jobs *b, const sized *of, uint64_t before_model)
+{
+    add_jobs(b, of, SHORT, before_model);
+    if (!b->options.quick || b->options.operand)
+        add_jobs(b, of, LONG, before_model);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const families[] = {"distilbert", "bert"};
     static jobs b;
-    sized models[2];
     b.options = report_begin(PROGRAM, argc, argv);
-    b.rounds = b.options.quick ? 3 : 5;
-    const bool is_small = b.options.quick || (b.options.operand && strstr(b.options.operand, families[0]));
-    const size_t count = is_small ? 1 : 2;
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t before_model = tkr_memory_now();
-        sized_open(&models[i], PROGRAM, families[i], b.options.threads);
-        b.options.threads = tkr_session_threads(models[i].session);
-        add_jobs(&b, &models[i], SHORT, before_model);
-        if (!b.options.quick || b.options.operand)
-            add_jobs(&b, &models[i], LONG, before_model);
-    }
-    jobs_run(&b);
-    for (size_t i = 0; i < count; i++)
-        sized_close(&models[i]);
+    jobs_of_encoders(&b, add_lengths);
     print_memory(b.options.threads);
     return report_end(&b.options);
 }

@@ -46,23 +46,16 @@ static void add_methods(jobs *b, const sized *of, uint64_t before_model)
                 jobs_add_call(b, of, &methods_measured[m], tokens[t], before_model);
 }
 
+static void add_jobs(jobs *b, const sized *of, uint64_t before_model)
+{
+    add_methods(b, of, before_model);
+    add_forwards(b, of);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const families[] = {"distilbert", "bert"};
     static jobs b;
-    sized models[2];
     b.options = report_begin(PROGRAM, argc, argv);
-    b.rounds = b.options.quick ? 3 : 5;
-    const size_t count = b.options.quick ? 1 : 2;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t before_model = tkr_memory_now();
-        sized_open(&models[i], PROGRAM, families[i], b.options.threads);
-        b.options.threads = tkr_session_threads(models[i].session);
-        add_methods(&b, &models[i], before_model);
-        add_forwards(&b, &models[i]);
-    }
-    jobs_run(&b);
-    for (size_t i = 0; i < count; i++)
-        sized_close(&models[i]);
+    jobs_of_encoders(&b, add_jobs);
     return report_end(&b.options);
 }

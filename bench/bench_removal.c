@@ -109,27 +109,19 @@ static void print_prefixes(const report_options *o)
     sized_close(&model);
 }
 
+static void add_methods(jobs *b, const sized *of, uint64_t before_model)
+{
+    for (size_t m = 0; m < sizeof removals / sizeof *removals; m++) {
+        add_method(b, of, &removals[m], SHORT, before_model);
+        add_method(b, of, &removals[m], LONG, before_model);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const families[] = {"distilbert", "bert"};
     static jobs b;
-    sized models[2];
     b.options = report_begin(PROGRAM, argc, argv);
-    b.rounds = b.options.quick ? 3 : 5;
-    const bool is_small = b.options.quick || (b.options.operand && strstr(b.options.operand, families[0]));
-    const size_t count = is_small ? 1 : 2;
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t before_model = tkr_memory_now();
-        sized_open(&models[i], PROGRAM, families[i], b.options.threads);
-        b.options.threads = tkr_session_threads(models[i].session);
-        for (size_t m = 0; m < sizeof removals / sizeof *removals; m++) {
-            add_method(&b, &models[i], &removals[m], SHORT, before_model);
-            add_method(&b, &models[i], &removals[m], LONG, before_model);
-        }
-    }
-    jobs_run(&b);
-    for (size_t i = 0; i < count; i++)
-        sized_close(&models[i]);
+    jobs_of_encoders(&b, add_methods);
     if (!b.options.operand || strstr(b.options.operand, "gpt2"))
         print_prefixes(&b.options);
     return report_end(&b.options);

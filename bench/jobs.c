@@ -248,3 +248,21 @@ void jobs_run(jobs *b)
         pass_free(b->list[i].forward);
     rates_close(bed);
 }
+
+void jobs_of_encoders(jobs *b, jobs_add_fn *add)
+{
+    static const char *const families[] = {"distilbert", "bert"};
+    sized models[2];
+    b->rounds = b->options.quick ? 3 : 5;
+    const bool is_small = b->options.quick || (b->options.operand && strstr(b->options.operand, families[0]));
+    const size_t count = is_small ? 1 : 2;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t before_model = tkr_memory_now();
+        sized_open(&models[i], b->options.program, families[i], b->options.threads);
+        b->options.threads = tkr_session_threads(models[i].session);
+        add(b, &models[i], before_model);
+    }
+    jobs_run(b);
+    for (size_t i = 0; i < count; i++)
+        sized_close(&models[i]);
+}

@@ -62,6 +62,11 @@ tkr_result *jobs_explain(const job *j, const tkr_question *q);
 /* The first call: memory as planned and as held, beyond what the process held before the model.  The caller frees the result. */
 tkr_result *jobs_explain_first(job *j, const tkr_question *q, uint64_t before_model);
 
+/* Open the encoders of DistilBERT and, unless quick or the operand names the first, BERT-base size, let `add` add its jobs for each,
+ * and measure: the whole of a benchmark of encoders but its report. */
+typedef void jobs_add_fn(jobs *b, const sized *of, uint64_t before_model);
+void jobs_of_encoders(jobs *b, jobs_add_fn *add);
+
 /* Measure in turns all jobs, or those that the operand of the command line chooses by a part of their line ("gpt2 gxi"), and
  * print the table; frees their passes. */
 void jobs_run(jobs *b);
