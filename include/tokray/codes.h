@@ -109,6 +109,7 @@
     X(LIMIT_MEMORY, "limit.memory", 6, 507, "the run needs more memory than it may use")                               \
     X(LIMIT_OOM, "limit.oom", 6, 507, "the system gave no more memory")                                                \
     X(LIMIT_BUFFER, "limit.buffer", 6, 507, "an output over its size limit")                                           \
+    X(TIME_DEADLINE, "time.deadline", 6, 504, "the time budget ended before a method that cannot stop early")            \
     X(TIME_PATTERN, "time.pattern", 6, 504, "a regular expression of the tokenizer gave up on the text")               \
     X(TIME_SCORER, "time.scorer", 6, 504, "an external scorer gave no answer in time")                                  \
     X(IO_OPEN, "io.open", 4, 500, "a file cannot be opened")                                                           \

@@ -32,7 +32,8 @@ typedef struct tkr_session_options {
     void *progress_user;
     /* Of methods that sample, each run of one for itself; 0: none.  They take fewer draws than they were asked for ... */
     uint64_t budget_evaluations; /* ... so that their evaluations stay within this (at least one draw)            */
-    double budget_seconds;       /* ... once this much time has passed; looked at after every batch             */
+    double budget_seconds;       /* ... once this much time has passed; looked at after every batch.  Methods that need all
+                                    sets of features have no smaller answer: time.deadline                      */
     double wanted_error;         /* ... once no standard error is above this share of its target's score range  */
     unsigned char reserved[40];
 } tkr_session_options;

@@ -5,6 +5,7 @@
 
 #include "base/failure.h"
 #include "base/memory.h"
+#include "base/number.h"
 
 uint64_t every_set_count(size_t players) { return players < 64 ? UINT64_C(1) << players : UINT64_MAX; }
 
@@ -19,6 +20,16 @@ static uint64_t set_at(uint64_t index, size_t players)
     return set;
 }
 
+/* Every set is needed: when the time is over there is no answer. */
+static tkr_status fail_late(const game *g, uint64_t done, uint64_t total, tkr_error *error)
+{
+    char seconds[NUMBER_ROOM];
+    fail(error, TKR_E_TIME_DEADLINE, "the time budget of %s s ended after %llu of %llu evaluations, which are all needed",
+         number_shortest_f64(seconds, g->seconds), (unsigned long long)done, (unsigned long long)total);
+    fail_help(error, "-M shap stops early and says how sure it is");
+    return error ? error->code : TKR_E_TIME_DEADLINE;
+}
+
 tkr_status every_set(const game *g, uint32_t draw, set_visit_fn *visit, void *user, tkr_error *error)
 {
     assert(g->players <= EVERY_SET_PLAYERS);
@@ -28,6 +39,10 @@ tkr_status every_set(const game *g, uint32_t draw, set_visit_fn *visit, void *us
     double *values = NEW(double, most * g->targets);
     tkr_status status = sets && draws && values ? TKR_OK : fail_memory(error, "sets of features", most);
     for (uint64_t done = 0; !status && done < total; done += most) {
+        if (done > 0 && game_is_late(g)) {
+            status = fail_late(g, done, total, error);
+            break;
+        }
         for (uint64_t k = 0; k < most; k++) {
             sets[k] = set_at(done + k, g->players);
             draws[k] = draw;

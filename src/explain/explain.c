@@ -268,6 +268,26 @@ static tkr_status check_finding(const sides *s, tkr_result *r, tkr_error *error)
 
 /* ---- all together ---- */
 
+static bool may_leave_out(const method_spec *spec, const tkr_error *error)
+{
+    return spec->is_by_group && (error->code == TKR_E_USAGE_CAPABILITY || error->code == TKR_E_LIMIT_EVALS || error->code == TKR_E_TIME_DEADLINE);
+}
+
+/* A method that nobody named goes without; the result says why. */
+static tkr_status leave_out(sides *s, const method_spec *spec, size_t most, tkr_error *error)
+{
+    arena *a = s->q[0].arena;
+    if (!s->left_out)
+        s->left_out = ARENA_NEW(a, const char *, 2 * most);
+    char *why = arena_copy_text(a, view_of(error->message));
+    if (!s->left_out || !why)
+        return fail_memory(error, "a list of methods", most);
+    s->left_out[2 * s->left_out_count] = spec->method->facts.id;
+    s->left_out[2 * s->left_out_count++ + 1] = why;
+    tkr_error_clear(error);
+    return TKR_OK;
+}
+
 static tkr_status run_methods(sides *s, const method_spec *list, size_t count, tkr_result *r, tkr_error *error)
 {
     tkr_status status = record_room_for_runs(r, count, error);
@@ -275,8 +295,11 @@ static tkr_status run_methods(sides *s, const method_spec *list, size_t count, t
         s->scorer[i] = scorer_new(&s->q[i], s->sizes[i].score_sequences, error);
         status = s->scorer[i] ? TKR_OK : error->code;
     }
-    for (size_t i = 0; !status && i < count; i++)
+    for (size_t i = 0; !status && i < count; i++) {
         status = run_method(s, &list[i], r, error);
+        if (status && count > 1 && may_leave_out(&list[i], error))
+            status = leave_out(s, &list[i], count, error);
+    }
     if (!status)
         status = check_finding(s, r, error);
     for (size_t i = 0; i < s->count; i++)
@@ -408,26 +431,6 @@ static tkr_status settle(sides *s, method_spec *spec, tkr_error *error)
     for (size_t k = 0; m->check && k < s->count; k++)
         if (m->check(&s->q[k], &spec->arguments, error))
             return error->code;
-    return TKR_OK;
-}
-
-static bool may_leave_out(const method_spec *spec, const tkr_error *error)
-{
-    return spec->is_by_group && (error->code == TKR_E_USAGE_CAPABILITY || error->code == TKR_E_LIMIT_EVALS);
-}
-
-/* A method that nobody named goes without; the result says why. */
-static tkr_status leave_out(sides *s, const method_spec *spec, size_t most, tkr_error *error)
-{
-    arena *a = s->q[0].arena;
-    if (!s->left_out)
-        s->left_out = ARENA_NEW(a, const char *, 2 * most);
-    char *why = arena_copy_text(a, view_of(error->message));
-    if (!s->left_out || !why)
-        return fail_memory(error, "a list of methods", most);
-    s->left_out[2 * s->left_out_count] = spec->method->facts.id;
-    s->left_out[2 * s->left_out_count++ + 1] = why;
-    tkr_error_clear(error);
     return TKR_OK;
 }
 

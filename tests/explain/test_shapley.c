@@ -549,6 +549,22 @@ static void test_shapley__given_orders_are_walked(void **state)
 
 /* ---- limits ---- */
 
+/* Exact values need every set: a time budget that ends before is an error, no smaller answer. */
+static void test_shapley__exact_values_miss_a_deadline(void **state)
+{
+    (void)state;
+    enum { PLAYERS = 14 };
+    double values[PLAYERS], errors[PLAYERS], base;
+    tkr_error error = {0};
+    toy_game *t = toy_random(PLAYERS, 1, 3);
+    t->g.seconds = 1e-9;
+    assert_int_equal(exact_shapley(&t->g, 1, values, errors, &base, &error), TKR_E_TIME_DEADLINE);
+    assert_non_null(strstr(error.message, "4096 of 16384 evaluations"));
+    t->g.seconds = 0;
+    assert_int_equal(exact_shapley(&t->g, 1, values, errors, &base, NULL), TKR_OK);
+    toy_free(t);
+}
+
 static void test_shapley__budgets_are_kept(void **state)
 {
     (void)state;
@@ -728,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_shapley__pairs_and_diagonal_sum_to_the_span),
         cmocka_unit_test(test_shapley__orders_sum_to_the_span_always),
         cmocka_unit_test(test_shapley__given_orders_are_walked),
+        cmocka_unit_test(test_shapley__exact_values_miss_a_deadline),
         cmocka_unit_test(test_shapley__budgets_are_kept),
         cmocka_unit_test(test_shapley__looks_do_not_change_bits),
         cmocka_unit_test(test_shapley__stops_at_the_wished_error),
